@@ -1,0 +1,65 @@
+package fault
+
+// Code is a public error code: stable, documented in openapi/jari.yaml, and coarser than what the server knows.
+type Code string
+
+// Codes of the request itself.
+const (
+	CodeInvalidRequest     Code = "invalid_request"        // a field is missing, unknown or of the wrong form
+	CodeMalformedJSON      Code = "malformed_json"         // the body isn't one JSON value
+	CodeBodyTooLarge       Code = "body_too_large"         // more than the configured limit
+	CodeUnsupportedMedia   Code = "unsupported_media_type" // the body isn't application/json
+	CodeNotFound           Code = "not_found"              // no such path
+	CodeMethodNotAllowed   Code = "method_not_allowed"     // the path has other methods; see Allow
+	CodeInternal           Code = "internal"               // unexpected; nothing more is said
+	CodeStoreUnavailable   Code = "store_unavailable"      // a store can't be reached; nothing was changed
+	CodeOverloaded         Code = "overloaded"             // refused early so that those inside can finish
+	CodeCrossOrigin        Code = "cross_origin"           // a page of another origin used the session cookie
+	CodeSessionRequired    Code = "session_required"       // no session, or one that can't be read
+	CodeSessionExpired     Code = "session_expired"        // expired or ended; verify again
+	CodeAdmissionRequired  Code = "admission_required"     // no admission, or one that can't be read
+	CodeAdmissionExpired   Code = "admission_expired"      // ask for it again
+	CodeAdmissionOfAnother Code = "admission_of_another"   // of another person or another campaign
+)
+
+// Codes of what a path names.
+const (
+	CodeCampaignNotFound Code = "campaign_not_found"
+	CodeRegionNotFound   Code = "region_not_found"
+	CodeSiteNotFound     Code = "site_not_found"
+	CodeSlotNotFound     Code = "slot_not_found"
+	CodeRoomNotFound     Code = "room_not_found"
+	CodeNoHold           Code = "no_hold"
+	CodeNoBooking        Code = "no_booking"
+)
+
+// Codes of identity.
+const (
+	CodePhoneUnsupported Code = "phone_unsupported"  // not a number that this deployment sends codes to
+	CodePhoneLimit       Code = "phone_limit"        // a day's budget of this phone is spent; says until when
+	CodeResendTooSoon    Code = "resend_too_soon"    // says until when; the code sent before stays valid
+	CodeCodeWrong        Code = "code_wrong"         // says how many attempts are left
+	CodeVerificationOver Code = "verification_over"  // unknown, used, expired or exhausted: all look the same
+	CodePersonsPerPhone  Code = "persons_per_phone"  // this phone already stands for as many people as allowed
+	CodeSchemeNotOffered Code = "scheme_not_offered" // this deployment identifies people in another way
+)
+
+// Codes of holds and bookings.
+const (
+	CodeNotEligible      Code = "not_eligible"       // with the decision
+	CodeRulesUnconfirmed Code = "rules_unconfirmed"  // this instance can't be sure of the current rules
+	CodeSlotClosed       Code = "slot_closed"        // closed, not released yet, or too near its start
+	CodeSlotFull         Code = "slot_full"          // with alternatives
+	CodeHoldsOther       Code = "holds_other"        // the person holds another slot; with that hold
+	CodeHoldEnding       Code = "hold_ending"        // the person's hold is over but not yet forgotten; says until when
+	CodeHoldLimit        Code = "hold_limit"         // too many placements; says until when
+	CodeHoldTokenInvalid Code = "hold_token_invalid" // not a hold token of this deployment
+	CodeHoldOfAnother    Code = "hold_of_another"    // of another person or another campaign
+	CodeHoldExpired      Code = "hold_expired"
+	CodeHoldReleased     Code = "hold_released"
+	CodeHoldSpent        Code = "hold_spent"      // its booking was made and has ended since
+	CodeAlreadyBooked    Code = "already_booked"  // one booking a person
+	CodeReplacedGone     Code = "replaced_gone"   // the booking that was to be moved isn't active any more
+	CodeOutcomeUnknown   Code = "outcome_unknown" // send the same again
+	CodeChangeClosed     Code = "change_closed"   // after the campaign's cut-off for changing or cancelling
+)

@@ -1,0 +1,65 @@
+package postgres
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+// Options bound what one instance may ask of Postgres.
+type Options struct {
+	// MaxConnections is the size of the pool.
+	MaxConnections int
+	// ConnectTimeout bounds opening one connection.
+	ConnectTimeout time.Duration
+}
+
+// Open returns a pool for the server at url. It doesn't connect: an instance may start before its store, and says so
+// in its readiness instead.
+func Open(ctx context.Context, url string, opts Options) (*pgxpool.Pool, error) {
+	cfg, err := pgxpool.ParseConfig(url)
+	if err != nil {
+		// The error of pgx repeats the URL with its password masked, but not a password given in another form.
+		return nil, fmt.Errorf("the Postgres URL can't be read; its form is postgres://user:password@host:port/database")
+	}
+	if opts.MaxConnections > 0 {
+		cfg.MaxConns = int32(min(opts.MaxConnections, 10_000)) //nolint:gosec // bounded on this line
+	}
+	if opts.ConnectTimeout > 0 {
+		cfg.ConnConfig.ConnectTimeout = opts.ConnectTimeout
+	}
+	// Session settings that the code relies on, whatever the server's defaults: instants are compared as instants,
+	// and a transaction that was forgotten doesn't keep its locks for ever.
+	cfg.ConnConfig.RuntimeParams["timezone"] = "UTC"
+	cfg.ConnConfig.RuntimeParams["idle_in_transaction_session_timeout"] = "30000"
+	if _, named := cfg.ConnConfig.RuntimeParams["application_name"]; !named {
+		cfg.ConnConfig.RuntimeParams["application_name"] = "jari"
+	}
+	pool, err := pgxpool.NewWithConfig(ctx, cfg)
+	if err != nil {
+		return nil, fmt.Errorf("opening the Postgres pool: %w", err)
+	}
+	return pool, nil
+}
+
+// InTx runs f in one transaction: committed if f returns nil, rolled back otherwise. The commit isn't tied to ctx: pgx
+// would send a cancel request when ctx ends, which can give up the wait for a synchronous standby and leave a row that
+// a failover deletes.
+func InTx(ctx context.Context, pool *pgxpool.Pool, f func(tx pgx.Tx) error) error {
+	tx, err := pool.Begin(ctx)
+	if err != nil {
+		return Unreachable(fmt.Errorf("beginning a transaction: %w", err))
+	}
+	// After a commit this does nothing; it must run even when ctx has ended.
+	defer func() { _ = tx.Rollback(context.WithoutCancel(ctx)) }()
+	if err := f(tx); err != nil {
+		return err
+	}
+	if err := tx.Commit(context.WithoutCancel(ctx)); err != nil {
+		return Unreachable(fmt.Errorf("committing: %w", err))
+	}
+	return nil
+}

@@ -1,0 +1,2 @@
+DROP TABLE booking_events;
+DROP TABLE bookings;
