@@ -63,3 +63,14 @@ func InTx(ctx context.Context, pool *pgxpool.Pool, f func(tx pgx.Tx) error) erro
 	}
 	return nil
 }
+
+// Skew is how far the clock of Postgres is ahead of this machine's, measured over one round trip.
+func Skew(ctx context.Context, pool *pgxpool.Pool, now func() time.Time) (time.Duration, error) {
+	before := now()
+	var theirs time.Time
+	if err := pool.QueryRow(ctx, `SELECT clock_timestamp()`).Scan(&theirs); err != nil {
+		return 0, Unreachable(fmt.Errorf("asking Postgres for the time: %w", err))
+	}
+	after := now()
+	return theirs.Sub(before.Add(after.Sub(before) / 2)), nil
+}

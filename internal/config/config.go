@@ -1,0 +1,266 @@
+// Package config is the one struct that a deployment fills from its environment. Every field is documented here and in
+// the table that `jari config` prints; Validate reports all faults at once, so that nobody restarts ten times.
+package config
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/netip"
+	"net/url"
+	"reflect"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/caarlos0/env/v11"
+)
+
+// The environments. There is no third: a rehearsal runs as production with its own keys and stores.
+const (
+	Development = "development"
+	Production  = "production"
+)
+
+// Secret is a value that never shows itself in logs or messages.
+type Secret string
+
+// LogValue hides the value.
+func (Secret) LogValue() slog.Value { return slog.StringValue("(secret)") }
+
+// String hides the value.
+func (Secret) String() string { return "(secret)" }
+
+// Config is everything that a deployment decides. Durations are written as 90s, 5m or 336h.
+type Config struct {
+	Environment string `env:"JARI_ENV" doc:"development or production; no default. Keys and tokens carry it: those of one are refused by the other"`
+
+	Listen         string         `env:"JARI_LISTEN"          envDefault:":8080"           doc:"address of the public API"`
+	OpsListen      string         `env:"JARI_OPS_LISTEN"      envDefault:"127.0.0.1:9090"  doc:"address of /livez, /readyz and /metrics; keep it inside"`
+	TrustedProxies []netip.Prefix `env:"JARI_TRUSTED_PROXIES"                              doc:"address ranges whose X-Forwarded-For is believed, separated by commas; nobody's by default"`
+	AllowedOrigins []string       `env:"JARI_ALLOWED_ORIGINS"                              doc:"origins besides the API's own whose pages may use the session cookie, separated by commas, such as https://booking.example.org"`
+	LogLevel       slog.Level     `env:"JARI_LOG_LEVEL"       envDefault:"INFO"            doc:"DEBUG, INFO, WARN or ERROR"`
+
+	PostgresURL            Secret        `env:"JARI_POSTGRES_URL"                            doc:"postgres://user:password@host:port/database"`
+	PostgresConnections    int           `env:"JARI_POSTGRES_CONNECTIONS" envDefault:"16"    doc:"connections of one instance to Postgres"`
+	PostgresConnectTimeout time.Duration `env:"JARI_POSTGRES_CONNECT_TIMEOUT" envDefault:"3s" doc:"how long opening one connection may take"`
+	RedisURL               Secret        `env:"JARI_REDIS_URL"                               doc:"redis://user:password@host:port/database; its maxmemory-policy must be noeviction"`
+	RedisConnections       int           `env:"JARI_REDIS_CONNECTIONS" envDefault:"16"       doc:"connections of one instance to Redis"`
+	RedisTimeout           time.Duration `env:"JARI_REDIS_TIMEOUT" envDefault:"500ms"        doc:"how long one round trip to Redis may take"`
+
+	TokenKeys Secret `env:"JARI_TOKEN_KEYS" doc:"keyset that seals sessions, admissions and holds; made by jari keys generate"`
+	DataKeys  Secret `env:"JARI_DATA_KEYS"  doc:"keyset that seals personal data"`
+	IndexKeys Secret `env:"JARI_INDEX_KEYS" doc:"keyset that finds sealed data; must stay the same while a campaign runs"`
+
+	RequestTimeout  time.Duration `env:"JARI_REQUEST_TIMEOUT"  envDefault:"15s"   doc:"how long reading a request and answering it may take"`
+	HeaderTimeout   time.Duration `env:"JARI_HEADER_TIMEOUT"   envDefault:"5s"    doc:"how long a client may take to send its headers"`
+	StopTimeout     time.Duration `env:"JARI_STOP_TIMEOUT"     envDefault:"20s"   doc:"how long a stopping instance lets requests finish"`
+	StopDelay       time.Duration `env:"JARI_STOP_DELAY"       envDefault:"0s"    doc:"how long a stopping instance still takes new requests, after /readyz said no, so that the balancer can notice"`
+	BodyBytes       int64         `env:"JARI_BODY_BYTES"       envDefault:"16384" doc:"largest body of a request, in bytes"`
+	HeaderBytes     int           `env:"JARI_HEADER_BYTES"     envDefault:"16384" doc:"largest headers of a request, in bytes"`
+	ClockSkew       time.Duration `env:"JARI_CLOCK_SKEW"       envDefault:"500ms" doc:"how far the clocks of this machine, Postgres and Redis may be apart before the instance isn't ready"`
+	ClockOffset     time.Duration `env:"JARI_CLOCK_OFFSET"     envDefault:"0s"    doc:"development only: how far the time that rules and people see is ahead of the real one"`
+	RulesConfirmed  time.Duration `env:"JARI_RULES_CONFIRMED"  envDefault:"5s"    doc:"how recently an instance must have confirmed the published versions to place holds"`
+	SessionLifetime time.Duration `env:"JARI_SESSION_LIFETIME" envDefault:"336h"  doc:"how long a session of a person lasts"`
+
+	AdmissionLifetime time.Duration `env:"JARI_ADMISSION_LIFETIME" envDefault:"30m" doc:"how long an admission lasts"`
+
+	HoldsPerPerson int           `env:"JARI_HOLDS_PER_PERSON" envDefault:"20"  doc:"holds that a person may place in JARI_HOLDS_WINDOW"`
+	HoldsWindow    time.Duration `env:"JARI_HOLDS_WINDOW"     envDefault:"10m" doc:"see JARI_HOLDS_PER_PERSON"`
+	ConfirmWait    time.Duration `env:"JARI_CONFIRM_WAIT"     envDefault:"10s" doc:"how long a confirm waits for its outcome before it answers outcome_unknown"`
+	FlushRows      int           `env:"JARI_FLUSH_ROWS"       envDefault:"256" doc:"bookings that one transaction may confirm"`
+	FlushLanes     int           `env:"JARI_FLUSH_LANES"      envDefault:"4"   doc:"transactions that may confirm at the same time on one instance"`
+	FlushQueue     int           `env:"JARI_FLUSH_QUEUE"      envDefault:"4096" doc:"confirms that may wait in one lane; more are refused with overloaded"`
+
+	CodeLifetime    time.Duration `env:"JARI_CODE_LIFETIME"     envDefault:"3m"  doc:"how long a code sent by SMS is valid; at most 10m"`
+	CodeAttempts    int           `env:"JARI_CODE_ATTEMPTS"     envDefault:"5"   doc:"guesses at one verification; a resend doesn't renew them"`
+	CodeResendWait  time.Duration `env:"JARI_CODE_RESEND_WAIT"  envDefault:"30s" doc:"how long to wait before a code may be sent again"`
+	CodesPerDay     int           `env:"JARI_CODES_PER_DAY"     envDefault:"10"  doc:"codes sent to one phone in a day"`
+	FailuresPerDay  int           `env:"JARI_FAILURES_PER_DAY"  envDefault:"20"  doc:"wrong codes for one phone in a day"`
+	PersonsPerPhone int           `env:"JARI_PERSONS_PER_PHONE" envDefault:"5"   doc:"people who may be verified with one phone; at most 100"`
+	PhoneRegion     string        `env:"JARI_PHONE_REGION"      envDefault:"KR"  doc:"region (ISO 3166) that national phone numbers belong to"`
+	PhoneRegions    []string      `env:"JARI_PHONE_REGIONS"     envDefault:"KR"  doc:"regions that codes are sent to, separated by commas"`
+
+	SMSGateway  string        `env:"JARI_SMS_GATEWAY"  envDefault:""    doc:"inbox (development only: messages are shown at /dev/inbox) or http (a gateway with Kannel's sendsms form); no default in production"`
+	SMSURL      string        `env:"JARI_SMS_URL"                       doc:"with http: address of the gateway's sendsms"`
+	SMSUser     string        `env:"JARI_SMS_USER"                      doc:"with http: user name"`
+	SMSPassword Secret        `env:"JARI_SMS_PASSWORD"                  doc:"with http: password"`
+	SMSFrom     string        `env:"JARI_SMS_FROM"                      doc:"with http: the sender's number"`
+	SMSTimeout  time.Duration `env:"JARI_SMS_TIMEOUT"  envDefault:"10s" doc:"how long the gateway may take for one message"`
+}
+
+// Load reads the environment, as KEY=VALUE pairs, and validates it.
+func Load(environ []string) (Config, error) {
+	c, err := Read(environ)
+	if err != nil {
+		return Config{}, err
+	}
+	return c, c.Validate()
+}
+
+// Read reads the environment without validating, for commands that need only a part of it.
+func Read(environ []string) (Config, error) {
+	c, err := env.ParseAsWithOptions[Config](env.Options{Environment: env.ToMap(environ)})
+	if err == nil {
+		return c, nil
+	}
+	// Say every field that couldn't be read, but never a value: it may be a secret that landed in the wrong variable.
+	if all, ok := errors.AsType[env.AggregateError](err); ok {
+		var faults []error
+		for _, e := range all.Errors {
+			if pe, ok := errors.AsType[env.ParseError](e); ok {
+				faults = append(faults, fmt.Errorf("%s: isn't a %s", variable(pe.Name), readable(pe.Type)))
+				continue
+			}
+			faults = append(faults, e)
+		}
+		err = errors.Join(faults...)
+	}
+	return Config{}, err
+}
+
+// readable names a type the way a person who writes an environment file would.
+func readable(t reflect.Type) string {
+	switch t {
+	case reflect.TypeFor[time.Duration]():
+		return "duration such as 90s, 5m or 336h"
+	case reflect.TypeFor[netip.Prefix](), reflect.TypeFor[[]netip.Prefix]():
+		return "list of address ranges such as 10.0.0.0/8"
+	case reflect.TypeFor[slog.Level]():
+		return "log level (DEBUG, INFO, WARN or ERROR)"
+	}
+	switch t.Kind() {
+	case reflect.Int, reflect.Int64:
+		return "whole number"
+	default:
+		return t.String()
+	}
+}
+
+func variable(field string) string {
+	f, ok := reflect.TypeFor[Config]().FieldByName(field)
+	if !ok {
+		return field
+	}
+	name, _, _ := strings.Cut(f.Tag.Get("env"), ",")
+	return name
+}
+
+// Validate returns every fault of the configuration, joined, or nil.
+func (c Config) Validate() error {
+	var faults []error
+	refuse := func(name, format string, args ...any) {
+		faults = append(faults, fmt.Errorf(name+": "+format, args...))
+	}
+	switch c.Environment {
+	case Development, Production:
+	case "":
+		refuse("JARI_ENV", "is missing: development or production")
+	default:
+		refuse("JARI_ENV", "is %q and must be development or production", c.Environment)
+	}
+	for _, required := range []struct{ name, value, form string }{
+		{"JARI_POSTGRES_URL", string(c.PostgresURL), "postgres://user:password@host:port/database"},
+		{"JARI_REDIS_URL", string(c.RedisURL), "redis://user:password@host:port/database"},
+		{"JARI_TOKEN_KEYS", string(c.TokenKeys), "made by `jari keys generate`"},
+		{"JARI_DATA_KEYS", string(c.DataKeys), "made by `jari keys generate`"},
+		{"JARI_INDEX_KEYS", string(c.IndexKeys), "made by `jari keys generate`"},
+	} {
+		if required.value == "" {
+			refuse(required.name, "is missing: %s", required.form)
+		}
+	}
+	production := c.Environment != Development
+	if production && c.ClockOffset != 0 {
+		refuse("JARI_CLOCK_OFFSET", "only development may move the clock")
+	}
+	switch c.SMSGateway {
+	case "inbox":
+		if production {
+			refuse("JARI_SMS_GATEWAY", "inbox shows everybody's codes and is for development only")
+		}
+	case "http":
+		if u, err := url.Parse(c.SMSURL); err != nil || u.Host == "" || (u.Scheme != "https" && u.Scheme != "http") {
+			refuse("JARI_SMS_URL", "must be the address of a gateway such as https://sms.example.org/cgi-bin/sendsms")
+		}
+		if c.SMSUser == "" || c.SMSPassword == "" || c.SMSFrom == "" {
+			refuse("JARI_SMS_USER, JARI_SMS_PASSWORD, JARI_SMS_FROM", "are needed with JARI_SMS_GATEWAY=http")
+		}
+	case "":
+		refuse("JARI_SMS_GATEWAY", "is missing: http%s", map[bool]string{false: ", or inbox in development"}[production])
+	default:
+		refuse("JARI_SMS_GATEWAY", "is %q and must be http, or inbox in development", c.SMSGateway)
+	}
+	for _, origin := range c.AllowedOrigins {
+		if u, err := url.Parse(origin); err != nil || u.Scheme == "" || u.Host == "" || u.Path != "" {
+			refuse("JARI_ALLOWED_ORIGINS", "%q isn't an origin such as https://booking.example.org", origin)
+		}
+	}
+	for _, limit := range []struct {
+		name          string
+		value         int64
+		least, most   int64
+		unit          string
+		shownDuration bool
+	}{
+		{"JARI_POSTGRES_CONNECTIONS", int64(c.PostgresConnections), 4, 1000, "connections", false},
+		{"JARI_REDIS_CONNECTIONS", int64(c.RedisConnections), 1, 1000, "connections", false},
+		{"JARI_BODY_BYTES", c.BodyBytes, 1024, 1 << 20, "bytes", false},
+		{"JARI_HEADER_BYTES", int64(c.HeaderBytes), 4096, 1 << 20, "bytes", false},
+		{"JARI_HOLDS_PER_PERSON", int64(c.HoldsPerPerson), 1, 10_000, "holds", false},
+		{"JARI_FLUSH_ROWS", int64(c.FlushRows), 1, 1000, "bookings", false},
+		{"JARI_FLUSH_LANES", int64(c.FlushLanes), 1, int64(max(1, c.PostgresConnections/2)), "transactions (half of JARI_POSTGRES_CONNECTIONS)", false},
+		{"JARI_FLUSH_QUEUE", int64(c.FlushQueue), 1, 1 << 20, "confirms", false},
+		{"JARI_CODE_ATTEMPTS", int64(c.CodeAttempts), 1, 10, "guesses", false},
+		{"JARI_CODES_PER_DAY", int64(c.CodesPerDay), 1, 100, "codes", false},
+		{"JARI_FAILURES_PER_DAY", int64(c.FailuresPerDay), 1, 50, "wrong codes", false},
+		{"JARI_PERSONS_PER_PHONE", int64(c.PersonsPerPhone), 1, 100, "people", false},
+		{"JARI_CODE_LIFETIME", int64(c.CodeLifetime), int64(30 * time.Second), int64(10 * time.Minute), "", true},
+		{"JARI_CODE_RESEND_WAIT", int64(c.CodeResendWait), int64(time.Second), int64(10 * time.Minute), "", true},
+		{"JARI_SESSION_LIFETIME", int64(c.SessionLifetime), int64(time.Minute), int64(90 * 24 * time.Hour), "", true},
+		{"JARI_ADMISSION_LIFETIME", int64(c.AdmissionLifetime), int64(time.Minute), int64(24 * time.Hour), "", true},
+		{"JARI_HOLDS_WINDOW", int64(c.HoldsWindow), int64(time.Second), int64(24 * time.Hour), "", true},
+		{"JARI_CONFIRM_WAIT", int64(c.ConfirmWait), int64(time.Second), int64(time.Minute), "", true},
+		{"JARI_REQUEST_TIMEOUT", int64(c.RequestTimeout), int64(c.ConfirmWait), int64(5 * time.Minute), "", true},
+		{"JARI_HEADER_TIMEOUT", int64(c.HeaderTimeout), int64(time.Second), int64(time.Minute), "", true},
+		{"JARI_STOP_TIMEOUT", int64(c.StopTimeout), int64(time.Second), int64(5 * time.Minute), "", true},
+		{"JARI_STOP_DELAY", int64(c.StopDelay), 0, int64(5 * time.Minute), "", true},
+		{"JARI_POSTGRES_CONNECT_TIMEOUT", int64(c.PostgresConnectTimeout), int64(100 * time.Millisecond), int64(time.Minute), "", true},
+		{"JARI_REDIS_TIMEOUT", int64(c.RedisTimeout), int64(10 * time.Millisecond), int64(10 * time.Second), "", true},
+		{"JARI_CLOCK_SKEW", int64(c.ClockSkew), int64(10 * time.Millisecond), int64(time.Minute), "", true},
+		{"JARI_RULES_CONFIRMED", int64(c.RulesConfirmed), int64(2 * time.Second), int64(time.Minute), "", true},
+		{"JARI_SMS_TIMEOUT", int64(c.SMSTimeout), int64(time.Second), int64(time.Minute), "", true},
+	} {
+		if limit.value >= limit.least && limit.value <= limit.most {
+			continue
+		}
+		if limit.shownDuration {
+			refuse(limit.name, "is %s and must be between %s and %s",
+				time.Duration(limit.value), time.Duration(limit.least), time.Duration(limit.most))
+			continue
+		}
+		refuse(limit.name, "is %d and must be between %d and %d %s", limit.value, limit.least, limit.most, limit.unit)
+	}
+	return errors.Join(faults...)
+}
+
+// Table writes every variable with its default and meaning, as a Markdown table: the one in the README.
+func Table(w io.Writer) error {
+	var b strings.Builder
+	b.WriteString("| variable | default | meaning |\n|---|---|---|\n")
+	for f := range fields() {
+		name, _, _ := strings.Cut(f.Tag.Get("env"), ",")
+		value := f.Tag.Get("envDefault")
+		if value != "" {
+			value = "`" + value + "`"
+		}
+		fmt.Fprintf(&b, "| `%s` | %s | %s |\n", name, value, f.Tag.Get("doc"))
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+func fields() func(yield func(reflect.StructField) bool) {
+	return slices.Values(reflect.VisibleFields(reflect.TypeFor[Config]()))
+}

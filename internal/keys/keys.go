@@ -1,0 +1,141 @@
+// Package keys holds the three secrets of a deployment as Tink keysets, each with key ids and rotation built in:
+//
+//   - tokens: seals sessions, admissions and holds;
+//   - data: seals personal data at rest;
+//   - index: finds sealed data by a keyed hash (a blind index).
+//
+// A keyset is written as one line, "jari:<environment>:<purpose>:<base64>". The environment in it lets production refuse
+// keys that were made for development, and the reverse.
+package keys
+
+import (
+	"bytes"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/tink-crypto/tink-go/v2/aead"
+	"github.com/tink-crypto/tink-go/v2/insecurecleartextkeyset"
+	"github.com/tink-crypto/tink-go/v2/keyset"
+	"github.com/tink-crypto/tink-go/v2/prf"
+	"github.com/tink-crypto/tink-go/v2/tink"
+)
+
+// Purpose is what a keyset is for; a keyset of one purpose is refused for another.
+type Purpose string
+
+// The purposes.
+const (
+	Tokens Purpose = "tokens"
+	Data   Purpose = "data"
+	Index  Purpose = "index"
+)
+
+// Generate makes a new keyset for an environment and purpose and returns it as one line.
+func Generate(environment string, purpose Purpose) (string, error) {
+	template := aead.AES256GCMKeyTemplate()
+	if purpose == Index {
+		template = prf.HMACSHA256PRFKeyTemplate()
+	}
+	handle, err := keyset.NewHandle(template)
+	if err != nil {
+		return "", fmt.Errorf("generating a keyset: %w", err)
+	}
+	var b bytes.Buffer
+	if err := insecurecleartextkeyset.Write(handle, keyset.NewBinaryWriter(&b)); err != nil {
+		return "", fmt.Errorf("writing a keyset: %w", err)
+	}
+	return strings.Join([]string{"jari", environment, string(purpose), base64.StdEncoding.EncodeToString(b.Bytes())}, ":"), nil
+}
+
+// parse reads a line made by Generate. Its errors never repeat the line.
+func parse(line, environment string, purpose Purpose) (*keyset.Handle, error) {
+	parts := strings.Split(strings.TrimSpace(line), ":")
+	if len(parts) != 4 || parts[0] != "jari" {
+		return nil, fmt.Errorf("isn't a keyset; `jari keys generate` makes one")
+	}
+	if parts[1] != environment {
+		return nil, fmt.Errorf("was made for %s and this is %s", parts[1], environment)
+	}
+	if parts[2] != string(purpose) {
+		return nil, fmt.Errorf("is a keyset for %s, not for %s", parts[2], purpose)
+	}
+	raw, err := base64.StdEncoding.DecodeString(parts[3])
+	if err != nil {
+		return nil, errors.New("is damaged: its last part isn't base64")
+	}
+	handle, err := insecurecleartextkeyset.Read(keyset.NewBinaryReader(bytes.NewReader(raw)))
+	if err != nil {
+		return nil, errors.New("is damaged: it isn't a Tink keyset")
+	}
+	return handle, nil
+}
+
+// Sealer encrypts and authenticates. The context (associated data) must be the same for sealing and opening, so that a
+// sealed value can't be moved to another row or another use.
+type Sealer struct{ aead tink.AEAD }
+
+// NewSealer reads a keyset for tokens or data.
+func NewSealer(line, environment string, purpose Purpose) (*Sealer, error) {
+	handle, err := parse(line, environment, purpose)
+	if err != nil {
+		return nil, err
+	}
+	a, err := aead.New(handle)
+	if err != nil {
+		return nil, errors.New("isn't a keyset that can seal")
+	}
+	return &Sealer{aead: a}, nil
+}
+
+// Seal encrypts plain for the given context with the newest key.
+func (s *Sealer) Seal(plain, context []byte) ([]byte, error) {
+	sealed, err := s.aead.Encrypt(plain, context)
+	if err != nil {
+		return nil, fmt.Errorf("sealing: %w", err)
+	}
+	return sealed, nil
+}
+
+// Open decrypts what Seal made for the same context with any key of the set.
+func (s *Sealer) Open(sealed, context []byte) ([]byte, error) {
+	plain, err := s.aead.Decrypt(sealed, context)
+	if err != nil {
+		return nil, fmt.Errorf("opening: %w", err)
+	}
+	return plain, nil
+}
+
+// Indexer computes keyed hashes. Its key doesn't rotate while a campaign runs: a hash must keep finding its row.
+type Indexer struct{ set *prf.Set }
+
+// NewIndexer reads a keyset for the index.
+func NewIndexer(line, environment string) (*Indexer, error) {
+	handle, err := parse(line, environment, Index)
+	if err != nil {
+		return nil, err
+	}
+	set, err := prf.NewPRFSet(handle)
+	if err != nil {
+		return nil, errors.New("isn't a keyset that can index")
+	}
+	return &Indexer{set: set}, nil
+}
+
+// hashBytes is the length of a keyed hash: 2^64 entries before a collision is likely.
+const hashBytes = 16
+
+// Hash is the keyed hash of parts for one use. Uses never share hashes, and the lengths of the parts are hashed too, so
+// that ("ab", "c") and ("a", "bc") differ.
+func (x *Indexer) Hash(use string, parts ...string) ([]byte, error) {
+	var b bytes.Buffer
+	for _, p := range append([]string{use}, parts...) {
+		fmt.Fprintf(&b, "%d:%s,", len(p), p)
+	}
+	h, err := x.set.ComputePrimaryPRF(b.Bytes(), hashBytes)
+	if err != nil {
+		return nil, fmt.Errorf("hashing: %w", err)
+	}
+	return h, nil
+}
