@@ -3,7 +3,6 @@ package eligibility
 import (
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -386,20 +385,10 @@ func (n *node) unknown(p *person, facts []string) []string {
 		}
 		return facts
 	}
-	var fact string
-	switch n.op {
-	case isInList:
-		fact = "list:" + n.name
-	case isRegion:
-		fact = "region"
-	case isDaysSinceDose:
-		fact = "dose:" + strconv.Itoa(n.number)
-	case isAll, isAny, isBirthDate, isYearAge, isFullAge, isBirthDayDigit, isBirthYearDigit: // Never unknown.
-	}
-	if slices.Contains(facts, fact) {
+	if slices.Contains(facts, n.fact) {
 		return facts
 	}
-	return append(facts, fact)
+	return append(facts, n.fact)
 }
 
 // reasons says why the answer is no. Decision.Reasons says which reasons those are.

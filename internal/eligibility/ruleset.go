@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -66,6 +67,7 @@ type node struct {
 	digits   uint16
 	number   int    // The dose, or the reference year.
 	name     string // The list, or the product.
+	fact     string // What Decision.DependsOn calls the fact that this leaf looks at.
 	day      Day
 	codes    []string // Regions, sorted.
 	prefixes []string // Regions that end with *, without it.
@@ -309,13 +311,13 @@ func compileRule(r *Rule, path string, negated bool, depth int, nodes *int, faul
 	case opBirthYearDigit:
 		n.op, n.digits = isBirthYearDigit, compileDigits(r.BirthYearDigit, path, faults)
 	case opInList:
-		n.op, n.name = isInList, r.InList
+		n.op, n.name, n.fact = isInList, r.InList, "list:"+r.InList
 		checkName(n.name, path, faults)
 	case opRegion:
-		n.op = isRegion
+		n.op, n.fact = isRegion, "region"
 		n.compileRegions(r.Region, path, faults)
 	case opDaysSinceDose:
-		n.op = isDaysSinceDose
+		n.op, n.fact = isDaysSinceDose, "dose:"+strconv.Itoa(r.DaysSinceDose.Dose)
 		n.compileDose(r.DaysSinceDose, path, faults)
 	case opNot:
 		return compileRule(r.Not, path, !negated, depth+1, nodes, faults)
