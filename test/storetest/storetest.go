@@ -28,6 +28,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -302,6 +303,9 @@ var migrationsHash = sync.OnceValues(func() (string, error) {
 	return hex.EncodeToString(sum.Sum(nil))[:16], err
 })
 
+// told is set once a test has failed with what is wrong with the migrations: that may be pages, and once is enough.
+var told atomic.Bool
+
 // clone makes a database from the template, and the template too where it's missing.
 func clone(ctx context.Context, base, name string) error {
 	hash, err := migrationsHash()
@@ -316,7 +320,11 @@ func clone(ctx context.Context, base, name string) error {
 		if !hasCode(err, "3D000") { // nil, or another problem than a missing template
 			return err
 		}
+		if told.Load() {
+			return errors.New("the migrations fail, as another test of this package has told")
+		}
 		if err := makeTemplate(ctx, base, conn, template); err != nil {
+			told.Store(true)
 			return err
 		}
 		_, err = conn.Exec(ctx, statement)
