@@ -159,24 +159,35 @@ func (rs *RuleSet) decide(f *Facts, q question) Decision {
 		return d
 	}
 	p := rs.person(f, &q)
-	var best *wave
-	for i := range rs.waves {
-		w := &rs.waves[i]
-		if (q.kind != move && !w.open(q.at)) || (q.kind != anySlot && !w.covers(q.slot)) {
-			continue
-		}
-		answer := w.who(&p, q.kind)
-		if answer > d.Answer || (answer == d.Answer && answer != No && w.before(best, &q)) {
-			d.Answer, best = answer, w
-		}
-	}
-	if best != nil {
-		d.Wave = best.id
+	var wave *wave
+	if d.Answer, wave = rs.answer(&p, &q); wave != nil {
+		d.Wave = wave.id
 	}
 	if d.Answer != Yes {
 		rs.elaborate(&d, &p, &q)
 	}
 	return d
+}
+
+// answer is a decision without its explanation.
+func (rs *RuleSet) answer(p *person, q *question) (Answer, *wave) {
+	best, chosen := No, (*wave)(nil)
+	for i := range rs.waves {
+		w := &rs.waves[i]
+		if !w.concerns(q) {
+			continue
+		}
+		answer := w.who(p, q.kind)
+		if answer > best || (answer == best && answer != No && w.before(chosen, q)) {
+			best, chosen = answer, w
+		}
+	}
+	return best, chosen
+}
+
+// concerns reports whether a wave could admit somebody by its window and its slot days.
+func (w *wave) concerns(q *question) bool {
+	return (q.kind == move || w.open(q.at)) && (q.kind == anySlot || w.covers(q.slot))
 }
 
 // before is the choice between two waves that answer alike.
@@ -364,10 +375,7 @@ func (rs *RuleSet) dependsOn(p *person, q *question) []string {
 	var facts []string
 	for i := range rs.waves {
 		w := &rs.waves[i]
-		if (q.kind != move && !w.open(q.at)) || (q.kind != anySlot && !w.covers(q.slot)) {
-			continue
-		}
-		if w.who(p, q.kind) == Depends {
+		if w.concerns(q) && w.who(p, q.kind) == Depends {
 			facts = w.rule.unknown(p, facts)
 		}
 	}
