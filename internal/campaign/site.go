@@ -1,0 +1,107 @@
+package campaign
+
+import (
+	"encoding/csv"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Site is a place where slots are.
+type Site struct {
+	ID         string
+	Region     string
+	Name       string
+	NameEn     string
+	Address    string
+	Telephone  string
+	Latitude   *float64 // degrees; both coordinates or neither
+	Longitude  *float64
+	Wheelchair bool
+	// SlotTemplate names the template of the slots file that this site follows.
+	SlotTemplate string
+}
+
+// siteColumns is the heading of a sites file.
+var siteColumns = []string{
+	"site_id", "region", "name", "name_en", "address", "telephone", "latitude", "longitude", "wheelchair", "slot_template",
+}
+
+const maxSites = 100_000
+
+// ParseSites reads a sites file: CSV in UTF-8 with the heading site_id,region,name,…; every column is text, and every
+// bad row is named by its line.
+func ParseSites(r io.Reader) ([]Site, error) {
+	rows := csv.NewReader(r)
+	rows.ReuseRecord = true
+	rows.Comment = '#'
+	heading, err := rows.Read()
+	if err != nil {
+		return nil, fmt.Errorf("the sites file has no heading: %w", err)
+	}
+	if len(heading) > 0 {
+		heading[0] = strings.TrimPrefix(heading[0], "\ufeff") // a spreadsheet's byte order mark
+	}
+	if !slices.Equal(heading, siteColumns) {
+		return nil, fmt.Errorf("the heading of the sites file must be %s", strings.Join(siteColumns, ","))
+	}
+	var sites []Site
+	var faults []error
+	seen := map[string]int{}
+	for {
+		row, err := rows.Read()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		line, _ := rows.FieldPos(0)
+		if err != nil {
+			return nil, errors.Join(append(faults, err)...)
+		}
+		site, problems := parseSite(row)
+		if first, twice := seen[site.ID]; twice {
+			problems = append(problems, fmt.Sprintf("site_id %q was on line %d already", site.ID, first))
+		}
+		seen[site.ID] = line
+		for _, p := range problems {
+			faults = append(faults, fmt.Errorf("line %d: %s", line, p))
+		}
+		sites = append(sites, site)
+		if len(sites) > maxSites {
+			return nil, fmt.Errorf("more than %d sites", maxSites)
+		}
+	}
+	return sites, errors.Join(faults...)
+}
+
+func parseSite(row []string) (s Site, problems []string) {
+	s = Site{
+		ID: row[0], Region: row[1], Name: strings.TrimSpace(row[2]), NameEn: strings.TrimSpace(row[3]),
+		Address: strings.TrimSpace(row[4]), Telephone: row[5], SlotTemplate: row[9],
+	}
+	if !partID.MatchString(s.ID) || s.ID != strings.ToLower(s.ID) {
+		problems = append(problems, fmt.Sprintf("site_id %q must be small letters, digits and dashes", s.ID))
+	}
+	if s.Name == "" || s.Address == "" {
+		problems = append(problems, "name and address are needed")
+	}
+	switch row[8] {
+	case "yes":
+		s.Wheelchair = true
+	case "no":
+	default:
+		problems = append(problems, fmt.Sprintf("wheelchair is %q and must be yes or no", row[8]))
+	}
+	if row[6] != "" || row[7] != "" {
+		lat, errLat := strconv.ParseFloat(row[6], 64)
+		lon, errLon := strconv.ParseFloat(row[7], 64)
+		if errLat != nil || errLon != nil || lat < -90 || lat > 90 || lon < -180 || lon > 180 {
+			problems = append(problems, "latitude and longitude must be degrees, or both empty")
+		} else {
+			s.Latitude, s.Longitude = &lat, &lon
+		}
+	}
+	return s, problems
+}

@@ -1,0 +1,27 @@
+-- Replaces the copy of a slot by a newer one of Postgres, and drops holds that have been decided there. Applying is
+-- idempotent and in any order: an older version of the same generation changes nothing.
+--
+-- KEYS[1]  the slot's copy (hash)
+-- KEYS[2]  the slot's live holds (zset)
+-- KEYS[3…] the latest holds of the persons whose holds were decided (hashes)
+-- ARGV[1]  capacity   ARGV[2]  booked   ARGV[3]  state   ARGV[4]  version   ARGV[5]  generation
+-- ARGV[6]  how long the copy is kept, in ms; whoever misses it loads it again
+-- ARGV[7…] the decided hold of the person of the same place in KEYS[3…]
+--
+-- Returns 1 if the copy was replaced, 0 if it was as new already.
+local old = redis.call('HMGET', KEYS[1], 'version', 'generation')
+local replaced = 0
+if not old[1] or old[2] ~= ARGV[5] or tonumber(old[1]) < tonumber(ARGV[4]) then
+  redis.call('HSET', KEYS[1], 'capacity', ARGV[1], 'booked', ARGV[2], 'state', ARGV[3],
+    'version', ARGV[4], 'generation', ARGV[5])
+  replaced = 1
+end
+redis.call('PEXPIRE', KEYS[1], ARGV[6])
+for i = 3, #KEYS do
+  local hold = ARGV[i + 4]
+  redis.call('ZREM', KEYS[2], hold)
+  if redis.call('HGET', KEYS[i], 'hold') == hold then
+    redis.call('DEL', KEYS[i])
+  end
+end
+return replaced

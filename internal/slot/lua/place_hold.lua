@@ -1,0 +1,98 @@
+-- Places a hold for a person on a slot, or says why not. Safe to run twice with the same arguments: the second run
+-- finds the hold of the first and gives it again.
+--
+-- KEYS[1]  the slot's copy (hash)
+-- KEYS[2]  the slot's live holds (zset: hold id -> instant in ms at which it is forgotten)
+-- KEYS[3]  the person's latest hold (hash)
+-- KEYS[4]  the person's placements in the current window (counter)
+-- KEYS[5]  the live holds of the slot that ARGV.prior_slot names; the same as KEYS[2] where there is none
+--
+-- ARGV[1]  id for the new hold       ARGV[2]  slot id
+-- ARGV[3]  ttl in ms: what the citizen is told
+-- ARGV[4]  grace in ms: how much longer the place is kept, so that it isn't given away while a booking commits
+-- ARGV[5]  placements allowed        ARGV[6]  in this window, in ms
+-- ARGV[7]  instead_of: id of the hold to give up, or ''
+-- ARGV[8]  prior_slot: the slot that KEYS[5] belongs to, or ''
+-- ARGV[9]  replaces: the booking to be moved, or ''
+-- ARGV[10] actor   ARGV[11] wave   ARGV[12] rules version   ARGV[13] judged at, ms of shown time
+--
+-- Returns an array; its first element is one of
+--   placed, same, holds_other   then the fields of the hold (see fields below)
+--   ending                      then ms until the person's hold is forgotten
+--   limit                       then ms until placing is allowed again
+--   missing                     the copy isn't here: load it and ask again
+--   prior                       then the slot of the hold to give up: ask again with it as prior_slot
+--   closed                      then the slot's state
+--   full
+local t = redis.call('TIME')
+local now = t[1] * 1000 + math.floor(t[2] / 1000)
+local ttl, grace = tonumber(ARGV[3]), tonumber(ARGV[4])
+
+local names = {'hold', 'slot', 'placed', 'expires', 'replaces', 'actor', 'wave', 'rules', 'judged'}
+local function answer(code)
+  local a = redis.call('HMGET', KEYS[3], unpack(names))
+  table.insert(a, 1, code)
+  return a
+end
+
+local mine = redis.call('HMGET', KEYS[3], 'hold', 'slot', 'expires', 'forget', 'released', 'replaces')
+local held, held_slot = mine[1], mine[2]
+local live = false
+if held and mine[5] == '0' then
+  if held == ARGV[1] then
+    return answer('placed') -- a retry of the very same call
+  end
+  if now < tonumber(mine[3]) then
+    live = true
+  elseif now < tonumber(mine[4]) then
+    -- Told to be over, but perhaps being confirmed at this moment.
+    return {'ending', tonumber(mine[4]) - now}
+  end
+end
+if live and ARGV[7] ~= held then
+  -- The person has just what is asked for: a retry, with or without the instead_of of the first try.
+  if held_slot == ARGV[2] and mine[6] == ARGV[9] then
+    return answer('same')
+  end
+  return answer('holds_other')
+end
+if live and held_slot ~= ARGV[2] and held_slot ~= ARGV[8] then
+  return {'prior', held_slot}
+end
+
+local copy = redis.call('HMGET', KEYS[1], 'capacity', 'booked', 'state')
+if not copy[1] then
+  return {'missing'}
+end
+if copy[3] ~= 'open' then
+  return {'closed', copy[3]}
+end
+if tonumber(redis.call('GET', KEYS[4]) or '0') >= tonumber(ARGV[5]) then
+  return {'limit', math.max(redis.call('PTTL', KEYS[4]), 1)}
+end
+
+redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', now)
+local holds = redis.call('ZCARD', KEYS[2])
+if live and held_slot == ARGV[2] then
+  holds = holds - 1 -- one's own, which the new one takes the place of
+end
+if tonumber(copy[2]) + holds >= tonumber(copy[1]) then
+  return {'full'}
+end
+
+if live then
+  redis.call('ZREM', held_slot == ARGV[2] and KEYS[2] or KEYS[5], held)
+end
+local expires, forget = now + ttl, now + ttl + grace
+redis.call('ZADD', KEYS[2], forget, ARGV[1])
+-- The set must outlive its longest hold; a slot that had a longer one keeps that expiry.
+if redis.call('PTTL', KEYS[2]) < ttl + grace then
+  redis.call('PEXPIREAT', KEYS[2], forget)
+end
+redis.call('HSET', KEYS[3], 'hold', ARGV[1], 'slot', ARGV[2], 'placed', now, 'expires', expires, 'forget', forget,
+  'released', '0', 'replaces', ARGV[9], 'actor', ARGV[10], 'wave', ARGV[11], 'rules', ARGV[12], 'judged', ARGV[13])
+redis.call('PEXPIREAT', KEYS[3], forget)
+if redis.call('INCR', KEYS[4]) == 1 then
+  redis.call('PEXPIRE', KEYS[4], ARGV[6])
+end
+return answer('placed')

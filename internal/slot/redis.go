@@ -1,0 +1,232 @@
+package slot
+
+import (
+	"context"
+	_ "embed"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/redis/go-redis/v9"
+
+	jariredis "jari/internal/redis"
+)
+
+var (
+	//go:embed lua/place_hold.lua
+	placeHoldSource string
+	//go:embed lua/release_hold.lua
+	releaseHoldSource string
+	//go:embed lua/apply_slot.lua
+	applySlotSource string
+
+	placeHoldScript   = redis.NewScript(placeHoldSource)
+	releaseHoldScript = redis.NewScript(releaseHoldSource)
+	applySlotScript   = redis.NewScript(applySlotSource)
+)
+
+// copyLife is how long a copy is kept after it was last applied.
+const copyLife = 24 * time.Hour
+
+// outcome is what place_hold.lua answered.
+type outcome struct {
+	code  string
+	hold  Hold          // with placed, same, holds_other
+	wait  time.Duration // with ending, limit
+	prior int64         // with prior
+}
+
+type placement struct {
+	Hold
+	ttl        time.Duration
+	limit      int
+	window     time.Duration
+	insteadOf  uuid.UUID
+	priorSlot  int64
+	hasInstead bool
+}
+
+// placeHold runs place_hold.lua once.
+func placeHold(ctx context.Context, client *redis.Client, p placement) (outcome, error) {
+	instead, prior, replaces := "", "", ""
+	priorSlot := p.Slot
+	if p.hasInstead {
+		instead = p.insteadOf.String()
+	}
+	if p.priorSlot != 0 {
+		priorSlot, prior = p.priorSlot, FormatID(p.priorSlot)
+	}
+	if p.Replaces != uuid.Nil {
+		replaces = p.Replaces.String()
+	}
+	reply, err := placeHoldScript.Run(ctx, client,
+		[]string{
+			copyKey(p.Campaign, p.Slot), holdsKey(p.Campaign, p.Slot), personKey(p.Campaign, p.Person),
+			placementsKey(p.Campaign, p.Person), holdsKey(p.Campaign, priorSlot),
+		},
+		p.ID.String(), FormatID(p.Slot), p.ttl.Milliseconds(), grace.Milliseconds(), p.limit, p.window.Milliseconds(),
+		instead, prior, replaces, p.Actor.String(), p.Wave, p.RulesVersion, p.JudgedAt.UnixMilli(),
+	).Slice()
+	if err != nil {
+		return outcome{}, jariredis.Unreachable(err)
+	}
+	return readOutcome(p.Campaign, p.Person, reply)
+}
+
+func readOutcome(campaign string, person uuid.UUID, reply []any) (outcome, error) {
+	if len(reply) == 0 {
+		return outcome{}, errors.New("place_hold.lua answered nothing")
+	}
+	code, _ := reply[0].(string)
+	o := outcome{code: code}
+	var err error
+	switch code {
+	case "placed", "same", "holds_other":
+		o.hold, err = readHold(campaign, person, reply[1:])
+	case "ending", "limit":
+		ms, ok := reply[1].(int64)
+		if !ok {
+			err = fmt.Errorf("place_hold.lua answered %v with no duration", code)
+		}
+		o.wait = time.Duration(ms) * time.Millisecond
+	case "prior":
+		text, _ := reply[1].(string)
+		var ok bool
+		if o.prior, ok = ParseID(text); !ok {
+			err = errors.New("place_hold.lua named a slot that isn't one")
+		}
+	case "missing", "closed", "full":
+	default:
+		err = fmt.Errorf("place_hold.lua answered %q", code)
+	}
+	return o, err
+}
+
+// holdFields are the fields of a person's latest hold, in the order in which the scripts give them.
+var holdFields = []string{"hold", "slot", "placed", "expires", "replaces", "actor", "wave", "rules", "judged"}
+
+func readHold(campaign string, person uuid.UUID, fields []any) (Hold, error) {
+	if len(fields) < len(holdFields) {
+		return Hold{}, errors.New("a hold in Redis lacks fields")
+	}
+	texts := make([]string, len(holdFields))
+	for i := range holdFields {
+		texts[i], _ = fields[i].(string)
+	}
+	h := Hold{Campaign: campaign, Person: person, Wave: texts[6]}
+	var errs [7]error
+	h.ID, errs[0] = uuid.Parse(texts[0])
+	h.Slot, errs[1] = strconv.ParseInt(texts[1], 10, 64)
+	h.PlacedAt, errs[2] = parseMillis(texts[2])
+	h.ExpiresAt, errs[3] = parseMillis(texts[3])
+	if texts[4] != "" {
+		h.Replaces, errs[4] = uuid.Parse(texts[4])
+	}
+	h.Actor, errs[5] = uuid.Parse(texts[5])
+	h.RulesVersion, errs[6] = strconv.ParseInt(texts[7], 10, 64)
+	var err error
+	h.JudgedAt, err = parseMillis(texts[8])
+	if err = errors.Join(append(errs[:], err)...); err != nil {
+		return Hold{}, fmt.Errorf("a hold in Redis can't be read: %w", err)
+	}
+	return h, nil
+}
+
+func parseMillis(s string) (time.Time, error) {
+	ms, err := strconv.ParseInt(s, 10, 64)
+	return time.UnixMilli(ms), err
+}
+
+// latest is what Redis knows of a person's latest hold.
+type latest struct {
+	hold     Hold
+	released bool
+}
+
+// latestHolds reads the latest holds of persons in one round trip; who has none is absent.
+func latestHolds(ctx context.Context, client *redis.Client, campaign string, persons []uuid.UUID) (map[uuid.UUID]latest, error) {
+	pipe := client.Pipeline()
+	replies := make([]*redis.SliceCmd, len(persons))
+	for i, p := range persons {
+		replies[i] = pipe.HMGet(ctx, personKey(campaign, p), append(holdFields, "released")...)
+	}
+	if _, err := pipe.Exec(ctx); err != nil {
+		return nil, jariredis.Unreachable(err)
+	}
+	found := make(map[uuid.UUID]latest, len(persons))
+	for i, p := range persons {
+		fields := replies[i].Val()
+		if len(fields) == 0 || fields[0] == nil {
+			continue
+		}
+		h, err := readHold(campaign, p, fields)
+		if err != nil {
+			return nil, err
+		}
+		found[p] = latest{hold: h, released: fields[len(holdFields)] != "0"}
+	}
+	return found, nil
+}
+
+// releaseHold runs release_hold.lua.
+func releaseHold(ctx context.Context, client *redis.Client, h Hold) error {
+	err := releaseHoldScript.Run(ctx, client,
+		[]string{personKey(h.Campaign, h.Person), holdsKey(h.Campaign, h.Slot)}, h.ID.String(), FormatID(h.Slot)).Err()
+	return jariredis.Unreachable(err)
+}
+
+// Decided is a hold that Postgres has decided, and whose place Redis need not keep any more.
+type Decided struct {
+	Hold, Person uuid.UUID
+}
+
+// applyCopies pushes copies, and drops decided holds of each slot, in one pipeline.
+func applyCopies(ctx context.Context, client *redis.Client, campaign string, copies []Copy, decided map[int64][]Decided) error {
+	if len(copies) == 0 {
+		return nil
+	}
+	run := func(eval func(pipe redis.Pipeliner, keys []string, args []any)) error {
+		pipe := client.Pipeline()
+		for _, c := range copies {
+			keys := []string{copyKey(campaign, c.Slot), holdsKey(campaign, c.Slot)}
+			args := []any{c.Capacity, c.Booked, string(c.State), c.Version, c.Generation, copyLife.Milliseconds()}
+			for _, d := range decided[c.Slot] {
+				keys = append(keys, personKey(campaign, d.Person))
+				args = append(args, d.Hold.String())
+			}
+			eval(pipe, keys, args)
+		}
+		_, err := pipe.Exec(ctx)
+		return err
+	}
+	err := run(func(pipe redis.Pipeliner, keys []string, args []any) {
+		applySlotScript.EvalSha(ctx, pipe, keys, args...)
+	})
+	if redis.HasErrorPrefix(err, "NOSCRIPT") {
+		// Inside a pipeline the client can't fall back by itself. The script may run twice.
+		err = run(func(pipe redis.Pipeliner, keys []string, args []any) { applySlotScript.Eval(ctx, pipe, keys, args...) })
+	}
+	return jariredis.Unreachable(err)
+}
+
+// countHolds counts the live holds of slots in one round trip.
+func countHolds(ctx context.Context, client *redis.Client, campaign string, slots []int64, now time.Time) (map[int64]int, error) {
+	pipe := client.Pipeline()
+	replies := make([]*redis.IntCmd, len(slots))
+	after := "(" + strconv.FormatInt(now.UnixMilli(), 10)
+	for i, s := range slots {
+		replies[i] = pipe.ZCount(ctx, holdsKey(campaign, s), after, "+inf")
+	}
+	if _, err := pipe.Exec(ctx); err != nil {
+		return nil, jariredis.Unreachable(err)
+	}
+	counts := make(map[int64]int, len(slots))
+	for i, s := range slots {
+		if n := int(replies[i].Val()); n > 0 {
+			counts[s] = n
+		}
+	}
+	return counts, nil
+}

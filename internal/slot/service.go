@@ -1,0 +1,270 @@
+package slot
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/maypok86/otter/v2"
+	"github.com/redis/go-redis/v9"
+	"golang.org/x/sync/singleflight"
+
+	"jari/internal/campaign"
+	"jari/internal/clock"
+	"jari/internal/fault"
+	"jari/internal/token"
+)
+
+// Limits bound what one person may ask for.
+type Limits struct {
+	Placements int           // holds that a person may place
+	Window     time.Duration // in this time
+}
+
+// Service places holds and shows what remains.
+type Service struct {
+	pool      *pgxpool.Pool
+	redis     *redis.Client
+	campaigns *campaign.Service
+	clock     clock.Clock
+	tokens    *token.Box
+	limits    Limits
+	log       *slog.Logger
+
+	directories atomic.Pointer[map[string]*Directory]
+	loads       singleflight.Group
+	siteStates  *otter.Cache[siteKey, *siteState]
+	regionDays  *otter.Cache[regionDayKey, *regionDay]
+}
+
+// NewService returns a service that knows no slot until Refresh has run.
+func NewService(
+	pool *pgxpool.Pool, client *redis.Client, campaigns *campaign.Service, clk clock.Clock, tokens *token.Box,
+	limits Limits, log *slog.Logger,
+) (*Service, error) {
+	s := &Service{
+		pool: pool, redis: client, campaigns: campaigns, clock: clk, tokens: tokens, limits: limits, log: log,
+	}
+	s.directories.Store(&map[string]*Directory{})
+	var err error
+	if s.siteStates, err = otter.New(&otter.Options[siteKey, *siteState]{
+		MaximumSize: maxCachedDocuments, ExpiryCalculator: otter.ExpiryWriting[siteKey, *siteState](documentLife),
+	}); err != nil {
+		return nil, fmt.Errorf("making the cache of site documents: %w", err)
+	}
+	if s.regionDays, err = otter.New(&otter.Options[regionDayKey, *regionDay]{
+		MaximumSize: maxCachedDocuments, ExpiryCalculator: otter.ExpiryWriting[regionDayKey, *regionDay](documentLife),
+	}); err != nil {
+		return nil, fmt.Errorf("making the cache of region documents: %w", err)
+	}
+	return s, nil
+}
+
+// Watch reloads the directories of campaigns whose slots changed, each second until ctx ends.
+func (s *Service) Watch(ctx context.Context) {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		if err := s.Refresh(ctx); err != nil && ctx.Err() == nil {
+			s.log.Warn("the directory of slots can't be reloaded; the one before stays", "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// Refresh loads the directories of campaigns whose slots changed since they were loaded.
+func (s *Service) Refresh(ctx context.Context) error {
+	campaigns, err := s.campaigns.List()
+	if err != nil {
+		return err
+	}
+	old := *s.directories.Load()
+	next := make(map[string]*Directory, len(campaigns))
+	changed := len(campaigns) != len(old)
+	for _, c := range campaigns {
+		sites, err := s.campaigns.Sites(c.ID)
+		if err != nil {
+			return err
+		}
+		d := old[c.ID]
+		if d == nil || d.revision != sites.Revision {
+			places, err := loadPlaces(ctx, s.pool, c.ID)
+			if err != nil {
+				return err
+			}
+			d, changed = newDirectory(sites.Revision, places), true
+		}
+		next[c.ID] = d
+	}
+	if changed {
+		s.directories.Store(&next)
+	}
+	return nil
+}
+
+// Find returns the place of a public slot id of a campaign, or fault.CodeSlotNotFound. No store is asked.
+func (s *Service) Find(campaignID, slotID string) (Place, error) {
+	if id, ok := ParseID(slotID); ok {
+		if place, ok := s.Get(campaignID, id); ok {
+			return place, nil
+		}
+	}
+	return Place{}, fault.New(fault.NotFound, fault.CodeSlotNotFound)
+}
+
+// Get returns the place of a slot of a campaign.
+func (s *Service) Get(campaignID string, id int64) (Place, bool) {
+	d, ok := (*s.directories.Load())[campaignID]
+	if !ok {
+		return Place{}, false
+	}
+	return d.Get(id)
+}
+
+// Wish is what a person wants held.
+type Wish struct {
+	Campaign *campaign.Campaign
+	Slot     Place
+	Person   uuid.UUID
+	Actor    uuid.UUID
+	// InsteadOf names the live hold that is given up; zero for none.
+	InsteadOf uuid.UUID
+	// Replaces names the booking to be moved; zero for none.
+	Replaces uuid.UUID
+	// How the person was judged.
+	Wave         string
+	RulesVersion int64
+	JudgedAt     time.Time
+}
+
+// Place holds a slot for a person, or refuses: slot_full, slot_closed, holds_other (with the hold), hold_ending,
+// hold_limit, or store_unavailable when Redis can't be reached.
+func (s *Service) Place(ctx context.Context, w Wish) (Hold, error) {
+	p := placement{
+		Hold: Hold{
+			ID: uuid.New(), Campaign: w.Campaign.ID, Slot: w.Slot.ID, Person: w.Person, Actor: w.Actor,
+			Replaces: w.Replaces, Wave: w.Wave, RulesVersion: w.RulesVersion, JudgedAt: w.JudgedAt,
+		},
+		ttl: w.Campaign.Hold(), limit: s.limits.Placements, window: s.limits.Window,
+		insteadOf: w.InsteadOf, hasInstead: w.InsteadOf != uuid.Nil,
+	}
+	// The copy may be missing once, and the person's hold may move to another slot between two asks; more than that
+	// means that something is at odds with itself.
+	for range 4 {
+		o, err := placeHold(ctx, s.redis, p)
+		if err != nil {
+			return Hold{}, err
+		}
+		switch o.code {
+		case "placed", "same":
+			return o.hold, nil
+		case "missing":
+			if err := s.load(ctx, p.Campaign, p.Slot); err != nil {
+				return Hold{}, err
+			}
+		case "prior":
+			p.priorSlot = o.prior
+		case "holds_other":
+			return Hold{}, fault.New(fault.Conflict, fault.CodeHoldsOther).With(o.hold)
+		case "ending":
+			return Hold{}, fault.New(fault.Conflict, fault.CodeHoldEnding).After(o.wait)
+		case "limit":
+			return Hold{}, fault.New(fault.TooMany, fault.CodeHoldLimit).After(o.wait)
+		case "closed":
+			return Hold{}, fault.New(fault.Conflict, fault.CodeSlotClosed)
+		case "full":
+			return Hold{}, fault.New(fault.Conflict, fault.CodeSlotFull)
+		}
+	}
+	return Hold{}, fmt.Errorf("the copy of slot %d doesn't stay in Redis", p.Slot)
+}
+
+// load copies a slot from Postgres to Redis once, however many callers miss it at the same time.
+func (s *Service) load(ctx context.Context, campaignID string, id int64) error {
+	_, err, _ := s.loads.Do(campaignID+"/"+strconv.FormatInt(id, 10), func() (any, error) {
+		// The first caller may leave; the others still wait for this.
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+		defer cancel()
+		copies, err := loadCopies(ctx, s.pool, []int64{id})
+		if err != nil {
+			return nil, err
+		}
+		if len(copies) == 0 {
+			return nil, fault.New(fault.NotFound, fault.CodeSlotNotFound)
+		}
+		return nil, applyCopies(ctx, s.redis, campaignID, copies, nil)
+	})
+	return err
+}
+
+// Live returns the person's live hold in a campaign, or false.
+func (s *Service) Live(ctx context.Context, campaignID string, person uuid.UUID) (Hold, bool, error) {
+	found, err := latestHolds(ctx, s.redis, campaignID, []uuid.UUID{person})
+	if err != nil {
+		return Hold{}, false, err
+	}
+	l, ok := found[person]
+	if !ok || l.released || !s.clock.Real().Before(l.hold.ExpiresAt) {
+		return Hold{}, false, nil
+	}
+	return l.hold, true, nil
+}
+
+// Release gives up the person's latest hold. Without one it does nothing.
+func (s *Service) Release(ctx context.Context, campaignID string, person uuid.UUID) error {
+	found, err := latestHolds(ctx, s.redis, campaignID, []uuid.UUID{person})
+	if err != nil {
+		return err
+	}
+	if l, ok := found[person]; ok && !l.released {
+		return releaseHold(ctx, s.redis, l.hold)
+	}
+	return nil
+}
+
+// GivenUp tells which holds Redis says were released, or superseded by a later hold of the same person. A hold that
+// Redis doesn't know isn't among them: Redis may have lost it.
+func (s *Service) GivenUp(ctx context.Context, campaignID string, holds []token.Hold) (map[uuid.UUID]bool, error) {
+	persons := make([]uuid.UUID, len(holds))
+	for i, h := range holds {
+		persons[i] = h.Person
+	}
+	found, err := latestHolds(ctx, s.redis, campaignID, persons)
+	if err != nil {
+		return nil, err
+	}
+	given := map[uuid.UUID]bool{}
+	for _, h := range holds {
+		l, ok := found[h.Person]
+		if !ok {
+			continue
+		}
+		if (l.hold.ID == h.ID && l.released) || (l.hold.ID != h.ID && !l.hold.PlacedAt.Before(h.PlacedAt)) {
+			given[h.ID] = true
+		}
+	}
+	return given, nil
+}
+
+// Push replaces copies by what Postgres says now and drops holds that were decided there. Best effort: what it misses,
+// whoever meets it next mends.
+func (s *Service) Push(ctx context.Context, campaignID string, copies []Copy, decided map[int64][]Decided) error {
+	return applyCopies(ctx, s.redis, campaignID, copies, decided)
+}
+
+// Token seals what the holder of a hold needs to confirm it.
+func (s *Service) Token(h Hold) (string, error) {
+	return s.tokens.SealHold(token.Hold{
+		ID: h.ID, Campaign: h.Campaign, Slot: h.Slot, Person: h.Person, Actor: h.Actor, Replaces: h.Replaces,
+		PlacedAt: h.PlacedAt, ExpiresAt: h.ExpiresAt, Wave: h.Wave, RulesVersion: h.RulesVersion, JudgedAt: h.JudgedAt,
+	})
+}

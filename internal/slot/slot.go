@@ -1,0 +1,64 @@
+package slot
+
+import (
+	"strconv"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// Place is where and when a slot is: what never changes while the slot exists.
+type Place struct {
+	ID               int64
+	Site             string
+	StartsAt, EndsAt time.Time
+}
+
+// State is whether a slot may be held.
+type State string
+
+// The states of a slot.
+const (
+	Open       State = "open"
+	Closed     State = "closed"
+	Unreleased State = "unreleased" // exists, but isn't given away yet
+)
+
+// Copy is a slot's row in Postgres, or its copy in Redis.
+type Copy struct {
+	Slot             int64
+	Capacity, Booked int
+	State            State
+	// Version rises with every change; Generation is renewed when the database was restored from a backup.
+	Version    int64
+	Generation string
+}
+
+// Hold is a place kept for a person for a few minutes.
+type Hold struct {
+	ID       uuid.UUID
+	Campaign string
+	Slot     int64
+	Person   uuid.UUID
+	Actor    uuid.UUID
+	// Replaces is the booking that confirming moves; zero for a new one.
+	Replaces            uuid.UUID
+	PlacedAt, ExpiresAt time.Time // real time, by the clock of Redis
+	// How the person was judged when the hold was placed.
+	Wave         string
+	RulesVersion int64
+	JudgedAt     time.Time // shown time
+}
+
+// FormatID writes a slot's id for the public.
+func FormatID(id int64) string { return strconv.FormatInt(id, 10) }
+
+// ParseID reads a public slot id. Ids have one spelling: "07" and "+7" aren't ids.
+func ParseID(s string) (int64, bool) {
+	id, err := strconv.ParseInt(s, 10, 64)
+	return id, err == nil && id > 0 && FormatID(id) == s
+}
+
+// grace is how much longer Redis keeps a place than the citizen is told, so that it isn't given away while its booking
+// is being committed.
+const grace = 20 * time.Second
