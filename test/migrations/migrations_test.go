@@ -34,13 +34,13 @@ WITH ours AS (
 SELECT line FROM (
     SELECT 'schema ' || nspname AS line FROM ours WHERE nspname <> 'public'
     UNION ALL
-    SELECT 'relation ' || c.oid::regclass || ' ' || c.relkind || coalesce(' ' || pg_get_partkeydef(c.oid), '')
+    SELECT 'relation ' || c.oid::regclass || ' ' || c.relkind::text || coalesce(' ' || pg_get_partkeydef(c.oid), '')
         || coalesce(' ' || pg_get_expr(c.relpartbound, c.oid), '') || coalesce(' ' || array_to_string(c.reloptions, ','), '')
     FROM pg_class c JOIN ours ON ours.oid = c.relnamespace
     WHERE c.relname NOT LIKE 'schema\_migrations%'
     UNION ALL
     SELECT 'column ' || c.oid::regclass || '.' || a.attname || ' ' || format_type(a.atttypid, a.atttypmod)
-        || CASE WHEN a.attnotnull THEN ' not null' ELSE '' END || a.attidentity || a.attgenerated
+        || CASE WHEN a.attnotnull THEN ' not null' ELSE '' END || a.attidentity::text || a.attgenerated::text
         || coalesce(' default ' || pg_get_expr(d.adbin, d.adrelid), '')
     FROM pg_attribute a
     JOIN pg_class c ON c.oid = a.attrelid AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'c')
