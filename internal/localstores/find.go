@@ -31,8 +31,8 @@ var postgresVersion = regexp.MustCompile(`\(PostgreSQL\) (\d+)`)
 func findPostgres(ctx context.Context) ([]postgresServer, error) {
 	var candidates []string
 	if path, err := exec.LookPath("postgres"); err == nil {
-		if real, err := filepath.EvalSymlinks(path); err == nil {
-			candidates = append(candidates, filepath.Dir(real))
+		if resolved, err := filepath.EvalSymlinks(path); err == nil {
+			candidates = append(candidates, filepath.Dir(resolved))
 		}
 	}
 	// Debian and Ubuntu keep servers off PATH, and so does Homebrew for its versioned formulas.

@@ -47,7 +47,7 @@ func (m *messages) String() string {
 func folder(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
-	if err := os.Chmod(filepath.Dir(dir), 0o711); err != nil { //nolint:gosec // see above
+	if err := os.Chmod(filepath.Dir(dir), 0o711); err != nil {
 		t.Fatal(err)
 	}
 	return filepath.Join(dir, "data")
@@ -206,7 +206,7 @@ func TestStrangersNeedThePasswords(t *testing.T) {
 	known := stores.home.known()
 	wrong := strings.Replace(stores.PostgresURL(), known.Postgres.Password, "guess", 1)
 	if conn, err := pgx.Connect(t.Context(), wrong); err == nil {
-		conn.Close(t.Context()) //nolint:errcheck,gosec // the test has failed
+		conn.Close(t.Context()) //nolint:errcheck // the test has failed
 		t.Error("Postgres lets a wrong password in")
 	}
 	bare := goredis.NewClient(&goredis.Options{Addr: address(known.Redis.Port), DisableIdentity: true})
@@ -414,7 +414,7 @@ func TestALeftPidFileOfAnotherProcessIsHarmless(t *testing.T) {
 	stop(t, first)
 	// After a reboot the id may belong to anything, such as this test.
 	path := filepath.Join(first.Dir(), "postgres", "postmaster.pid")
-	raw, err := os.ReadFile(path) //nolint:gosec // the test's own folder
+	raw, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -433,7 +433,7 @@ func TestAnInterruptedFirstStartLeavesNothingInTheWay(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := os.Chmod(opts.Dir, 0o711); err != nil { //nolint:gosec // the stores' user passes through
+	if err := os.Chmod(opts.Dir, 0o711); err != nil { // The stores' user passes through.
 		t.Fatal(err)
 	}
 	half := filepath.Join(opts.Dir, "postgres.new", "PG_VERSION")

@@ -70,7 +70,7 @@ func (o owner) makeFolder(path string) error {
 
 // writeFile writes a file that only the stores' user can read.
 func (o owner) writeFile(path, content string) error {
-	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+	if err := os.WriteFile(path, []byte(content), 0o600); err != nil { //nolint:gosec // in our own folder
 		return err
 	}
 	return o.give(path)

@@ -203,7 +203,7 @@ func TestNothingNamesAMachineThatItWasBuiltOn(t *testing.T) {
 		if !entry.Type().IsRegular() {
 			return nil
 		}
-		content, err := os.ReadFile(path) //nolint:gosec // in the checkout
+		content, err := os.ReadFile(path)
 		if err != nil {
 			return err
 		}

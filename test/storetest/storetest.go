@@ -163,7 +163,7 @@ func Private(t testing.TB, opts localstores.Options) *localstores.Stores {
 	if opts.Dir == "" {
 		dir := t.TempDir()
 		// Where root runs the tests another user runs the stores, and must pass through the folder above, which is 0700.
-		if err := os.Chmod(filepath.Dir(dir), 0o711); err != nil { //nolint:gosec // see above
+		if err := os.Chmod(filepath.Dir(dir), 0o711); err != nil {
 			t.Fatal(err)
 		}
 		opts.Dir = filepath.Join(dir, "stores")
@@ -196,7 +196,7 @@ func addresses(t testing.TB) Addresses {
 	if err != nil {
 		t.Fatal(err)
 	}
-	raw, err := os.ReadFile(filepath.Join(root, File)) //nolint:gosec // in the checkout
+	raw, err := os.ReadFile(filepath.Join(root, File))
 	if err != nil {
 		t.Fatal("this test needs Postgres and Redis: run `make test`, or keep `make stores` running in another terminal.")
 	}
@@ -280,7 +280,7 @@ var migrationsHash = sync.OnceValues(func() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	modules, err := os.ReadFile(filepath.Join(root, "go.mod")) //nolint:gosec // in the checkout
+	modules, err := os.ReadFile(filepath.Join(root, "go.mod"))
 	if err != nil {
 		return "", err
 	}

@@ -37,7 +37,7 @@ func TestEveryTestHasItsOwnMigratedDatabase(t *testing.T) {
 func TestATestsDatabaseIsGoneAfterIt(t *testing.T) {
 	t.Parallel()
 	var gone string
-	t.Run("a test that stays connected", func(t *testing.T) { //nolint:paralleltest // the next lines need its end
+	t.Run("a test that stays connected", func(t *testing.T) { // Not parallel: the next lines need its end.
 		pool := storetest.Postgres(t)
 		if err := pool.QueryRow(t.Context(), "SELECT current_database()").Scan(&gone); err != nil {
 			t.Fatal(err)
