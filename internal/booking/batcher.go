@@ -1,0 +1,285 @@
+package booking
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"jari/internal/clock"
+	"jari/internal/fault"
+	"jari/internal/postgres"
+	"jari/internal/slot"
+	"jari/internal/token"
+)
+
+// batcher gathers confirms into flushes. A request goes into the lane of its slot; a lane has one flush in flight, and
+// while it runs, requests gather for the next. There is no linger timer: at low load a flush is one row, and the load
+// itself makes the batches.
+type batcher struct {
+	pool  *pgxpool.Pool
+	slots holds
+	clock clock.Clock
+	limit BatchLimits
+	log   *slog.Logger
+	lanes []*lane
+	// running counts the lanes that are at work, for Close.
+	running sync.WaitGroup
+	// observe is told of every flush.
+	observe func(rows int, took time.Duration, err error)
+}
+
+// holds is what the batcher asks of package slot; both are best effort.
+type holds interface {
+	GivenUp(ctx context.Context, campaignID string, holds []token.Hold) (map[uuid.UUID]bool, error)
+	Push(ctx context.Context, campaignID string, copies []slot.Copy, decided map[int64][]slot.Decided) error
+}
+
+// BatchLimits bound the group commit of one instance.
+type BatchLimits struct {
+	Rows  int           // bookings in one flush
+	Lanes int           // flushes at the same time
+	Queue int           // confirms that may wait in a lane
+	Wait  time.Duration // how long a caller waits for its outcome
+}
+
+type lane struct {
+	mu      sync.Mutex
+	waiting []*waiter
+	busy    bool
+}
+
+// waiter is a hold on its way to a decision, with everybody who waits for it.
+type waiter struct {
+	request
+	campaign string
+	deadline time.Time
+	done     chan struct{} // closed when result and err are set
+	result   Booking
+	fresh    bool
+	err      error
+	// uncertain: a flush with this request may have been committed although its answer was lost.
+	uncertain bool
+}
+
+func newBatcher(
+	pool *pgxpool.Pool, slots holds, clk clock.Clock, limit BatchLimits, log *slog.Logger, observe func(int, time.Duration, error),
+) *batcher {
+	b := &batcher{pool: pool, slots: slots, clock: clk, limit: limit, log: log, observe: observe}
+	for range limit.Lanes {
+		b.lanes = append(b.lanes, &lane{})
+	}
+	return b
+}
+
+// confirm waits until the hold is decided. fresh tells that this very call made the booking. When the wait is over the
+// answer is fault.CodeOutcomeUnknown: the request may still be decided, and sending it again gives its outcome.
+func (b *batcher) confirm(ctx context.Context, h token.Hold) (booking Booking, fresh bool, err error) {
+	w := &waiter{
+		request:  request{hold: h, id: uuid.New(), reference: newReference()},
+		campaign: h.Campaign,
+		deadline: b.clock.Real().Add(b.limit.Wait),
+		done:     make(chan struct{}),
+	}
+	if err := b.enqueue(w); err != nil {
+		return Booking{}, false, err
+	}
+	timer := time.NewTimer(b.limit.Wait)
+	defer timer.Stop()
+	select {
+	case <-w.done:
+		return w.result, w.fresh, w.err
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+	return Booking{}, false, outcomeUnknown(ctx.Err())
+}
+
+func outcomeUnknown(cause error) error {
+	return fault.New(fault.Unavailable, fault.CodeOutcomeUnknown).After(time.Second).Because(cause)
+}
+
+func (b *batcher) enqueue(w *waiter) error {
+	l := b.lanes[uint64(w.hold.Slot)%uint64(len(b.lanes))] //nolint:gosec // a hash
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.waiting) >= b.limit.Queue {
+		return fault.New(fault.Unavailable, fault.CodeOverloaded).After(2 * time.Second)
+	}
+	l.waiting = append(l.waiting, w)
+	if !l.busy {
+		l.busy = true
+		b.running.Add(1)
+		go b.run(l)
+	}
+	return nil
+}
+
+// run flushes a lane until nobody waits in it.
+func (b *batcher) run(l *lane) {
+	defer b.running.Done()
+	for {
+		group := l.take(b.limit.Rows)
+		if len(group) == 0 {
+			return
+		}
+		again := b.flush(group)
+		if len(again) == 0 {
+			continue
+		}
+		l.mu.Lock()
+		l.waiting = append(again, l.waiting...)
+		l.mu.Unlock()
+	}
+}
+
+// take removes the next group of one campaign, at most most of them and no hold twice, or marks the lane idle.
+func (l *lane) take(most int) []*waiter {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.waiting) == 0 {
+		l.busy = false
+		return nil
+	}
+	var group, rest []*waiter
+	in := map[uuid.UUID]bool{}
+	for _, w := range l.waiting {
+		if len(group) < most && w.campaign == l.waiting[0].campaign && !in[w.hold.ID] {
+			in[w.hold.ID] = true
+			group = append(group, w)
+			continue
+		}
+		rest = append(rest, w)
+	}
+	l.waiting = rest
+	return group
+}
+
+// flush decides a group and tells its waiters. It returns those who have to go into the next flush.
+func (b *batcher) flush(group []*waiter) (again []*waiter) {
+	ctx := context.Background()
+	b.askGivenUp(ctx, group)
+	requests := make([]request, len(group))
+	for i, w := range group {
+		requests[i] = w.request
+	}
+	// The deadline is for getting a connection and the locks; write takes it off for the commit.
+	lockCtx, cancel := context.WithTimeout(ctx, b.limit.Wait)
+	start := b.clock.Real()
+	f, err := flush(lockCtx, b.pool, group[0].campaign, requests)
+	cancel()
+	b.observe(len(group), b.clock.Real().Sub(start), err)
+	switch {
+	case err == nil:
+		return b.settle(ctx, group, f)
+	case postgres.ShouldRetry(err):
+		return b.retry(group, err)
+	case errors.Is(err, errAfterCommit):
+		for _, w := range group {
+			w.uncertain = true
+		}
+		b.log.Warn("a flush lost its connection while committing; its bookings are asked again", "rows", len(group), "error", err)
+		return b.retry(group, err)
+	case fault.CodeOf(err) == fault.CodeStoreUnavailable:
+		// Nothing of this flush was written, so the answer is a definite "not now", except for those whom an earlier
+		// flush may have written.
+		var uncertain []*waiter
+		for _, w := range group {
+			if w.uncertain {
+				uncertain = append(uncertain, w)
+				continue
+			}
+			w.fail(err)
+		}
+		return b.retry(uncertain, err)
+	case len(group) > 1:
+		// One bad row must fail alone.
+		half := len(group) / 2
+		return append(b.flush(group[:half]), b.flush(group[half:])...)
+	default:
+		b.log.Error("a booking can't be written", "hold_id", group[0].hold.ID, "error", err)
+		group[0].fail(err)
+		return nil
+	}
+}
+
+// retryPause keeps a lane whose store is away from spinning.
+const retryPause = 50 * time.Millisecond
+
+// retry keeps those who still wait for the next flush; the rest are told that their outcome is unknown.
+func (b *batcher) retry(group []*waiter, cause error) (again []*waiter) {
+	for _, w := range group {
+		if b.clock.Real().After(w.deadline) {
+			w.fail(outcomeUnknown(cause))
+			continue
+		}
+		again = append(again, w)
+	}
+	if len(again) > 0 {
+		time.Sleep(retryPause)
+	}
+	return again
+}
+
+// settle answers everybody whose hold is decided and then tells Redis. Who was skipped goes into the next flush.
+func (b *batcher) settle(ctx context.Context, group []*waiter, f flushed) (again []*waiter) {
+	decided := map[int64][]slot.Decided{}
+	for _, w := range group {
+		outcome, ok := f.outcomes[w.hold.ID]
+		if !ok {
+			again = append(again, w)
+			continue
+		}
+		decided[w.hold.Slot] = append(decided[w.hold.Slot], slot.Decided{Hold: w.hold.ID, Person: w.hold.Person})
+		w.succeed(outcome, f.fresh[w.hold.ID])
+	}
+	if err := b.slots.Push(ctx, group[0].campaign, f.copies, decided); err != nil {
+		b.log.Warn("Redis wasn't told of a flush; the copies are mended when they are next used", "error", err)
+	}
+	return again
+}
+
+// askGivenUp marks the holds that Redis says were given up. Without Redis none is: it never decides.
+func (b *batcher) askGivenUp(ctx context.Context, group []*waiter) {
+	tokens := make([]token.Hold, len(group))
+	for i, w := range group {
+		tokens[i] = w.hold
+	}
+	given, err := b.slots.GivenUp(ctx, group[0].campaign, tokens)
+	if err != nil {
+		b.log.Debug("Redis wasn't asked about holds that were given up", "error", err)
+		return
+	}
+	for _, w := range group {
+		w.givenUp = given[w.hold.ID]
+	}
+}
+
+func (w *waiter) succeed(result Booking, fresh bool) {
+	w.result, w.fresh = result, fresh
+	close(w.done)
+}
+
+func (w *waiter) fail(err error) {
+	w.err = err
+	close(w.done)
+}
+
+// close waits until every lane has finished what it has.
+func (b *batcher) close(ctx context.Context) error {
+	done := make(chan struct{})
+	go func() {
+		b.running.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

@@ -1,0 +1,249 @@
+package booking
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"jari/internal/campaign"
+	"jari/internal/civil"
+	"jari/internal/clock"
+	"jari/internal/eligibility"
+	"jari/internal/fault"
+	"jari/internal/slot"
+	"jari/internal/token"
+)
+
+// Service holds for people who are entitled, and makes their holds durable.
+type Service struct {
+	pool      *pgxpool.Pool
+	campaigns *campaign.Service
+	slots     *slot.Service
+	clock     clock.Clock
+	tokens    *token.Box
+	batcher   *batcher
+}
+
+// NewService returns a service. observe is told of every flush: how many rows, how long, and how it ended.
+func NewService(
+	pool *pgxpool.Pool, campaigns *campaign.Service, slots *slot.Service, clk clock.Clock, tokens *token.Box,
+	limits BatchLimits, log *slog.Logger, observe func(rows int, took time.Duration, err error),
+) *Service {
+	return &Service{
+		pool: pool, campaigns: campaigns, slots: slots, clock: clk, tokens: tokens,
+		batcher: newBatcher(pool, slots, clk, limits, log, observe),
+	}
+}
+
+// Close waits until everything that was asked to be confirmed is decided.
+func (s *Service) Close(ctx context.Context) error { return s.batcher.close(ctx) }
+
+// Claimant is the person who asks, with what the rules want to know of them.
+type Claimant struct {
+	Person, Actor uuid.UUID
+	Facts         eligibility.Facts
+}
+
+// HoldRequest is what a person wants held, as they name it.
+type HoldRequest struct {
+	Slot      string
+	InsteadOf string // id of the live hold to give up, or empty
+	Replaces  string // id of the booking to move, or empty
+}
+
+// Hold judges the person and holds the slot. It refuses with not_eligible (and the decision), slot_not_found,
+// slot_closed, slot_full (and alternatives), no_booking for a booking to move that isn't the person's, change_closed,
+// rules_unconfirmed, or as slot.Service.Place does.
+func (s *Service) Hold(ctx context.Context, c *campaign.Campaign, who Claimant, r HoldRequest) (slot.Hold, error) {
+	if err := s.campaigns.Confirmed(); err != nil {
+		return slot.Hold{}, err
+	}
+	place, err := s.slots.Find(c.ID, r.Slot)
+	if err != nil {
+		return slot.Hold{}, err
+	}
+	var insteadOf uuid.UUID
+	if r.InsteadOf != "" {
+		if insteadOf, err = uuid.Parse(r.InsteadOf); err != nil {
+			return slot.Hold{}, fault.New(fault.Invalid, fault.CodeInvalidRequest).Field("/instead_of", "isn't the id of a hold")
+		}
+	}
+	now := s.clock.Now()
+	decision, replaces, err := s.judge(ctx, c, who, place, r.Replaces, now)
+	if err != nil {
+		return slot.Hold{}, err
+	}
+	if decision.Answer != eligibility.Yes {
+		return slot.Hold{}, fault.New(fault.Forbidden, fault.CodeNotEligible).With(decision)
+	}
+	if !now.Before(c.BookUntil(place.StartsAt)) {
+		return slot.Hold{}, fault.New(fault.Conflict, fault.CodeSlotClosed)
+	}
+	hold, err := s.slots.Place(ctx, slot.Wish{
+		Campaign: c, Slot: place, Person: who.Person, Actor: who.Actor, InsteadOf: insteadOf, Replaces: replaces,
+		Wave: decision.Wave, RulesVersion: decision.RulesVersion, JudgedAt: now,
+	})
+	if fault.CodeOf(err) == fault.CodeSlotFull {
+		return slot.Hold{}, s.full(ctx, c, place, decision.Wave)
+	}
+	return hold, err
+}
+
+// judge asks the rules: those in effect for a new booking; for a move those that the booking was made under, without
+// its window, until the cut-off for changes.
+func (s *Service) judge(
+	ctx context.Context, c *campaign.Campaign, who Claimant, place slot.Place, replaces string, now time.Time,
+) (eligibility.Decision, uuid.UUID, error) {
+	day := civil.Of(place.StartsAt, c.Location)
+	if replaces == "" {
+		return c.Rules.DecideSlot(who.Facts, now, day), uuid.Nil, nil
+	}
+	id, err := uuid.Parse(replaces)
+	if err != nil {
+		return eligibility.Decision{}, uuid.Nil, fault.New(fault.NotFound, fault.CodeNoBooking)
+	}
+	old, err := s.load(ctx, c.ID, id)
+	if err != nil {
+		return eligibility.Decision{}, uuid.Nil, err
+	}
+	if old.Person != who.Person || old.Status != Active {
+		return eligibility.Decision{}, uuid.Nil, fault.New(fault.NotFound, fault.CodeNoBooking)
+	}
+	if from, ok := s.slots.Get(c.ID, old.Slot); ok && !now.Before(c.ChangeUntil(from.StartsAt)) {
+		return eligibility.Decision{}, uuid.Nil, fault.New(fault.Conflict, fault.CodeChangeClosed)
+	}
+	rules := c.Rules
+	if then, ok := s.campaigns.Version(c.ID, old.RulesVersion); ok {
+		rules = then.Rules
+	}
+	return rules.DecideMove(who.Facts, now, day), id, nil
+}
+
+// full is the refusal of a full slot, with what the person could take instead.
+func (s *Service) full(ctx context.Context, c *campaign.Campaign, place slot.Place, wave string) error {
+	e := fault.New(fault.Conflict, fault.CodeSlotFull)
+	for _, w := range c.Waves {
+		if w.ID == wave {
+			return e.With(s.slots.Alternatives(ctx, c, place, w.Slots.From, w.Slots.To))
+		}
+	}
+	return e
+}
+
+// Confirm makes a hold durable. fresh tells that this call made the booking, as opposed to finding it made. It refuses
+// with hold_token_invalid, hold_of_another, slot_full, already_booked, replaced_gone, hold_expired, hold_released,
+// hold_spent; all but the first two are decided by a row and final.
+func (s *Service) Confirm(
+	ctx context.Context, c *campaign.Campaign, person uuid.UUID, holdToken string,
+) (d Detailed, fresh bool, err error) {
+	h, err := s.tokens.OpenHold(holdToken)
+	if err != nil {
+		return Detailed{}, false, fault.New(fault.Invalid, fault.CodeHoldTokenInvalid)
+	}
+	if h.Person != person || h.Campaign != c.ID {
+		return Detailed{}, false, fault.New(fault.Forbidden, fault.CodeHoldOfAnother)
+	}
+	b, fresh, err := s.batcher.confirm(ctx, h)
+	if err != nil {
+		return Detailed{}, false, err
+	}
+	switch b.Status {
+	case Active:
+		d, err := s.detail(c, b)
+		return d, fresh, err
+	case Cancelled, Superseded:
+		return Detailed{}, false, fault.New(fault.Gone, fault.CodeHoldSpent)
+	case Void:
+	}
+	switch b.Reason {
+	case Full:
+		if place, ok := s.slots.Get(c.ID, b.Slot); ok {
+			return Detailed{}, false, s.full(ctx, c, place, b.Wave)
+		}
+		return Detailed{}, false, fault.New(fault.Conflict, fault.CodeSlotFull)
+	case AlreadyBooked:
+		return Detailed{}, false, fault.New(fault.Conflict, fault.CodeAlreadyBooked)
+	case ReplacedGone:
+		return Detailed{}, false, fault.New(fault.Conflict, fault.CodeReplacedGone)
+	case Released:
+		return Detailed{}, false, fault.New(fault.Gone, fault.CodeHoldReleased)
+	case Expired:
+	}
+	return Detailed{}, false, fault.New(fault.Gone, fault.CodeHoldExpired)
+}
+
+// Latest returns the person's active booking, or the one that was cancelled last, or fault.CodeNoBooking.
+func (s *Service) Latest(ctx context.Context, c *campaign.Campaign, person uuid.UUID) (Detailed, error) {
+	b, err := s.loadLatest(ctx, c.ID, person)
+	if err != nil {
+		return Detailed{}, err
+	}
+	return s.detail(c, b)
+}
+
+// Cancel cancels a booking of the person and frees its place. Cancelling again gives the same answer. It refuses with
+// no_booking, or with change_closed after the campaign's cut-off.
+func (s *Service) Cancel(ctx context.Context, c *campaign.Campaign, who Claimant, bookingID string) (Detailed, error) {
+	id, err := uuid.Parse(bookingID)
+	if err != nil {
+		return Detailed{}, fault.New(fault.NotFound, fault.CodeNoBooking)
+	}
+	b, err := s.load(ctx, c.ID, id)
+	if err != nil {
+		return Detailed{}, err
+	}
+	if b.Person != who.Person || (b.Status != Active && b.Status != Cancelled) {
+		return Detailed{}, fault.New(fault.NotFound, fault.CodeNoBooking)
+	}
+	d, err := s.detail(c, b)
+	if err != nil || b.Status == Cancelled {
+		return d, err
+	}
+	if !s.clock.Now().Before(d.ChangeUntil) {
+		return Detailed{}, fault.New(fault.Conflict, fault.CodeChangeClosed)
+	}
+	b, copies, err := s.cancel(ctx, b, who.Actor)
+	if err != nil {
+		return Detailed{}, err
+	}
+	// Best effort: what is missed here is mended when the copy is next used.
+	if err := s.slots.Push(ctx, c.ID, copies, nil); err != nil {
+		s.batcher.log.Warn("Redis wasn't told of a cancellation", "error", err)
+	}
+	d.Booking = b
+	return d, nil
+}
+
+// Find returns a booking with its place, whoever's it is. It is for messages, not for answering a citizen.
+func (s *Service) Find(ctx context.Context, campaignID string, id uuid.UUID) (Detailed, error) {
+	c, err := s.campaigns.Get(campaignID)
+	if err != nil {
+		return Detailed{}, err
+	}
+	b, err := s.load(ctx, campaignID, id)
+	if err != nil {
+		return Detailed{}, err
+	}
+	return s.detail(c, b)
+}
+
+// detail adds the place. It comes from the directory in memory, or, while this instance hasn't loaded the newest one,
+// is asked for.
+func (s *Service) detail(c *campaign.Campaign, b Booking) (Detailed, error) {
+	place, ok := s.slots.Get(c.ID, b.Slot)
+	if !ok {
+		return Detailed{}, fault.New(fault.Unavailable, fault.CodeStoreUnavailable).After(time.Second)
+	}
+	sites, err := s.campaigns.Sites(c.ID)
+	if err != nil {
+		return Detailed{}, err
+	}
+	site, ok := sites.Get(place.Site)
+	if !ok {
+		return Detailed{}, fault.New(fault.Unavailable, fault.CodeStoreUnavailable).After(time.Second)
+	}
+	return Detailed{Booking: b, Place: place, Site: site, ChangeUntil: c.ChangeUntil(place.StartsAt)}, nil
+}
