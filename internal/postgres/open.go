@@ -2,11 +2,15 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"jari/internal/fault"
 )
 
 // Options bound what one instance may ask of Postgres.
@@ -47,7 +51,7 @@ func Open(ctx context.Context, url string, opts Options) (*pgxpool.Pool, error) 
 
 // InTx runs f in one transaction: committed if f returns nil, rolled back otherwise. The commit isn't tied to ctx: pgx
 // would send a cancel request when ctx ends, which can give up the wait for a synchronous standby and leave a row that
-// a failover deletes.
+// a failover deletes. If the answer to COMMIT is lost the error is fault.CodeOutcomeUnknown.
 func InTx(ctx context.Context, pool *pgxpool.Pool, f func(tx pgx.Tx) error) error {
 	tx, err := pool.Begin(ctx)
 	if err != nil {
@@ -59,7 +63,11 @@ func InTx(ctx context.Context, pool *pgxpool.Pool, f func(tx pgx.Tx) error) erro
 		return err
 	}
 	if err := tx.Commit(context.WithoutCancel(ctx)); err != nil {
-		return Unreachable(fmt.Errorf("committing: %w", err))
+		if _, refused := errors.AsType[*pgconn.PgError](err); refused || errors.Is(err, pgx.ErrTxCommitRollback) {
+			return Unreachable(fmt.Errorf("committing: %w", err)) // Postgres itself said no
+		}
+		// The connection broke after COMMIT was sent: it may have been done.
+		return fault.New(fault.Unavailable, fault.CodeOutcomeUnknown).After(retryAfter).Because(fmt.Errorf("committing: %w", err))
 	}
 	return nil
 }
