@@ -1,0 +1,53 @@
+package notify
+
+import (
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// Kind is what a message is about.
+type Kind string
+
+// The kinds, as the table knows them.
+const (
+	Code      Kind = "code"
+	Booked    Kind = "booked"
+	Moved     Kind = "moved"
+	Cancelled Kind = "cancelled"
+)
+
+// Message is a text to a phone. To and Text are personal data and never logged.
+type Message struct {
+	// Subject names what the message is about; a second message about it is not made.
+	Subject string
+	Kind    Kind
+	To      string // E.164
+	Text    string
+	// UsefulUntil is when the message is dropped instead of sent, in real time.
+	UsefulUntil time.Time
+}
+
+// State is where a message is on its way.
+type State string
+
+// The states, as the table knows them:
+//
+//	queued → sending → sent | failed | unknown;  queued → dropped
+const (
+	Queued  State = "queued"
+	Sending State = "sending" // handed to the gateway, answer not known yet
+	Sent    State = "sent"
+	Failed  State = "failed"  // the gateway refused it
+	Unknown State = "unknown" // the gateway may have it; it isn't sent again
+	Dropped State = "dropped" // too late to be of use
+)
+
+// Shown is a message as the development inbox shows it.
+type Shown struct {
+	ID        uuid.UUID
+	Kind      Kind
+	To, Text  string
+	State     State
+	CreatedAt time.Time // real time
+}

@@ -1,0 +1,163 @@
+package notify
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/riverqueue/river"
+	"github.com/riverqueue/river/riverdriver/riverpgxv5"
+
+	"jari/internal/keys"
+	"jari/internal/postgres"
+)
+
+// Notices turns what a flush of bookings did into the messages about it.
+type Notices func(ctx context.Context, flushID uuid.UUID) ([]Message, error)
+
+// Options are what a service is made of.
+type Options struct {
+	Pool   *pgxpool.Pool
+	Data   *keys.Sealer
+	Sender Sender
+	// NoticeKind is the kind of the job that a flush leaves behind, Notices makes its messages.
+	NoticeKind string
+	Notices    Notices
+	// Forget deletes what is over; it runs every hour.
+	Forget func(ctx context.Context) (rows int64, err error)
+	Log    *slog.Logger
+}
+
+// Service remembers messages and works them off.
+type Service struct {
+	Options
+	jobs *river.Client[pgx.Tx]
+}
+
+// workers is how many jobs one instance works on at a time.
+const workers = 8
+
+// NewService returns a service that works on nothing until Start.
+func NewService(o Options) (*Service, error) {
+	if kind := (noticeArgs{}).Kind(); o.NoticeKind != kind {
+		return nil, fmt.Errorf("bookings leave jobs of kind %q and this package works on %q", o.NoticeKind, kind)
+	}
+	s := &Service{Options: o}
+	w := river.NewWorkers()
+	if err := errors.Join(
+		river.AddWorkerSafely(w, &sendWorker{s: s}),
+		river.AddWorkerSafely(w, &noticeWorker{s: s}),
+		river.AddWorkerSafely(w, &forgetWorker{s: s}),
+	); err != nil {
+		return nil, fmt.Errorf("registering the workers: %w", err)
+	}
+	var err error
+	s.jobs, err = river.NewClient(riverpgxv5.New(o.Pool), &river.Config{
+		Schema:  postgres.JobSchema,
+		Queues:  map[string]river.QueueConfig{river.QueueDefault: {MaxWorkers: workers}},
+		Workers: w,
+		// River reports each failed job; what matters of it is logged where it happens, without personal data.
+		Logger: slog.New(levelFloor{Handler: o.Log.Handler(), least: slog.LevelWarn}),
+		PeriodicJobs: []*river.PeriodicJob{river.NewPeriodicJob(river.PeriodicInterval(time.Hour),
+			func() (river.JobArgs, *river.InsertOpts) { return forgetArgs{}, nil }, &river.PeriodicJobOpts{RunOnStart: true})},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("preparing background jobs: %w", err)
+	}
+	return s, nil
+}
+
+// Start works off jobs until Stop. ctx is the work's own: ending it cuts jobs off.
+func (s *Service) Start(ctx context.Context) error {
+	if err := s.jobs.Start(ctx); err != nil {
+		return postgres.Unreachable(fmt.Errorf("starting background jobs: %w", err))
+	}
+	return nil
+}
+
+// Stop lets running jobs finish.
+func (s *Service) Stop(ctx context.Context) error { return s.jobs.Stop(ctx) }
+
+// Queue remembers a message in the transaction of what it is about. A second message about the same subject is not made.
+func (s *Service) Queue(ctx context.Context, tx pgx.Tx, m Message) error {
+	id := uuid.New()
+	plain, err := json.Marshal(content{To: m.To, Text: m.Text})
+	if err != nil {
+		return fmt.Errorf("encoding a message: %w", err)
+	}
+	sealed, err := s.Data.Seal(plain, messageContext(id))
+	if err != nil {
+		return err
+	}
+	tag, err := tx.Exec(ctx, `
+		INSERT INTO messages (message_id, subject, kind, sealed, useful_until) VALUES ($1, $2, $3, $4, $5)
+		ON CONFLICT (subject) DO NOTHING`, id, m.Subject, m.Kind, sealed, m.UsefulUntil)
+	if err != nil {
+		return postgres.Unreachable(fmt.Errorf("remembering a message: %w", err))
+	}
+	if tag.RowsAffected() == 0 {
+		return nil
+	}
+	if _, err := s.jobs.InsertTx(ctx, tx, sendArgs{Message: id}, nil); err != nil {
+		return postgres.Unreachable(fmt.Errorf("queueing a message: %w", err))
+	}
+	return nil
+}
+
+// content is what is sealed of a message.
+type content struct {
+	To   string `json:"to"`
+	Text string `json:"text"`
+}
+
+func messageContext(id uuid.UUID) []byte { return []byte("jari messages " + id.String()) }
+
+func (s *Service) open(id uuid.UUID, sealed []byte) (c content, err error) {
+	plain, err := s.Data.Open(sealed, messageContext(id))
+	if err != nil {
+		return content{}, fmt.Errorf("message %s: %w", id, err)
+	}
+	if err := json.Unmarshal(plain, &c); err != nil {
+		return content{}, fmt.Errorf("message %s holds something else", id)
+	}
+	return c, nil
+}
+
+// Newest returns the newest messages, opened, for the development inbox.
+func (s *Service) Newest(ctx context.Context, most int) ([]Shown, error) {
+	rows, err := s.Pool.Query(ctx, `
+		SELECT message_id, kind, sealed, state, created_at FROM messages ORDER BY created_at DESC, message_id LIMIT $1`, most)
+	if err != nil {
+		return nil, postgres.Unreachable(fmt.Errorf("reading messages: %w", err))
+	}
+	shown, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (m Shown, err error) {
+		var sealed []byte
+		if err := row.Scan(&m.ID, &m.Kind, &sealed, &m.State, &m.CreatedAt); err != nil {
+			return m, err
+		}
+		c, err := s.open(m.ID, sealed)
+		m.To, m.Text = c.To, c.Text
+		return m, err
+	})
+	if err != nil {
+		return nil, postgres.Unreachable(fmt.Errorf("reading messages: %w", err))
+	}
+	return shown, nil
+}
+
+// levelFloor passes only records of a least level on.
+type levelFloor struct {
+	slog.Handler
+	least slog.Level
+}
+
+// Enabled tells whether the level is passed on.
+func (l levelFloor) Enabled(ctx context.Context, level slog.Level) bool {
+	return level >= l.least && l.Handler.Enabled(ctx, level)
+}
