@@ -498,6 +498,48 @@ func TestANearlyFullDiskIsRefused(t *testing.T) {
 	start(t, opts) // The refusal left nothing in the way.
 }
 
+func TestAFailingInitdbIsToldAndLeavesNothing(t *testing.T) {
+	t.Parallel()
+	opts, _ := setup(t)
+	// One that begins and then finds the disk full.
+	broken := filepath.Join(filepath.Dir(opts.Dir), "initdb")
+	const script = "#!/bin/sh\n" + `echo 15 >"${1#--pgdata=}/PG_VERSION"; echo "initdb: No space left on device" >&2; exit 1`
+	if err := os.WriteFile(broken, []byte(script), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(opts.Dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	h := &home{dir: opts.Dir, owner: storeOwner(), log: slog.New(slog.DiscardHandler), opts: opts}
+	p := &postgres{home: h, installed: []postgresServer{{initdb: broken, major: 15}}}
+	_, err := p.prepare(t.Context())
+	if err == nil || !strings.Contains(err.Error(), "No space left on device") {
+		t.Fatalf("got %v", err)
+	}
+	if left, err := filepath.Glob(filepath.Join(opts.Dir, "*")); err != nil || len(left) != 0 {
+		t.Errorf("left behind: %v (%v)", left, err)
+	}
+	mustQuery(t, start(t, opts), "SELECT 'works'", "works")
+}
+
+func TestAFrozenOrphanIsRestarted(t *testing.T) {
+	t.Parallel()
+	opts, _ := setup(t)
+	first := start(t, opts)
+	makeMemory(t, first)
+	for _, store := range []*Store{first.Postgres(), first.Redis()} {
+		if err := store.Pause(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	orphan(t, first)
+	second := start(t, opts)
+	mustQuery(t, second, recall, "kept")
+	if second.Postgres().Pid() == first.Postgres().Pid() || second.Redis().Pid() == first.Redis().Pid() {
+		t.Error("a frozen store was carried on with")
+	}
+}
+
 func TestAFailingStartTellsTheStoresLastWords(t *testing.T) {
 	t.Parallel()
 	opts, _ := setup(t)

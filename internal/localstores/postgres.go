@@ -38,6 +38,8 @@ const (
 	// answerWithin is how long a store may say nothing at all after its start. A Postgres that says that it is
 	// recovering may take as long as it needs.
 	answerWithin = time.Minute
+	// adoptWithin is how long one that is running already may take to answer before it is restarted.
+	adoptWithin = 5 * time.Second
 	// leftoversWithin is how long the shared memory of a killed Postgres may linger.
 	leftoversWithin = 20 * time.Second
 )
@@ -73,7 +75,7 @@ func (p *postgres) start(ctx context.Context, first bool) (*process, error) {
 	}
 	wanted := server.postgres + " " + strings.Join(settings, " ")
 	if running != nil {
-		if first && p.home.known().Postgres.Settings == wanted && p.ready(ctx, running, nil) == nil {
+		if first && p.home.known().Postgres.Settings == wanted && p.answers(ctx, running) {
 			p.home.log.InfoContext(ctx, "Postgres is still running from an earlier start; carrying on with it", "process",
 				running.pid, "port", p.home.known().Postgres.Port)
 			return running, nil
@@ -90,9 +92,19 @@ func (p *postgres) start(ctx context.Context, first bool) (*process, error) {
 	return proc, p.home.remember(func(st *state) { st.Postgres.Settings = wanted })
 }
 
+// answers tells whether a Postgres that an earlier start left behind is in order.
+func (p *postgres) answers(ctx context.Context, running *process) bool {
+	ctx, cancel := context.WithTimeout(ctx, adoptWithin)
+	defer cancel()
+	return p.ready(ctx, running, nil) == nil
+}
+
 // stopLeftover ends a Postgres of ours that isn't wanted as it runs.
 func (p *postgres) stopLeftover(ctx context.Context, running *process) error {
 	if err := running.signal(p.stopSignal()); err != nil {
+		return err
+	}
+	if err := running.signalAll(ctx, syscall.SIGCONT); err != nil { // A frozen one would only hear of it when it goes on.
 		return err
 	}
 	gentle, cancel := context.WithTimeout(ctx, 30*time.Second)
