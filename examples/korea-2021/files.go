@@ -4,7 +4,7 @@ package korea2021
 
 import "embed"
 
-//go:generate go run ./generate sites.csv
+//go:generate go run ./generate
 
 // Files holds campaign.yaml and, by the names it gives them, the files of its sites and slots.
 //

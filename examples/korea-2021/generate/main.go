@@ -5,6 +5,7 @@ package main
 import (
 	"bufio"
 	"encoding/csv"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -12,25 +13,19 @@ import (
 )
 
 func main() {
-	if err := run(os.Args[1:]); err != nil {
+	if err := run(); err != nil {
 		fmt.Fprintln(os.Stderr, "generate:", err)
 		os.Exit(1)
 	}
 }
 
-func run(args []string) error {
-	if len(args) != 1 {
-		return fmt.Errorf("needs the name of the file to write, and got %d arguments", len(args))
-	}
-	file, err := os.Create(args[0])
+// run writes into the folder that it is run in.
+func run() error {
+	file, err := os.Create("sites.csv")
 	if err != nil {
 		return err
 	}
-	if err := write(file); err != nil {
-		file.Close()
-		return err
-	}
-	return file.Close()
+	return errors.Join(write(file), file.Close())
 }
 
 const comment = `# 지어낸 자료입니다. Every site in this file is MADE UP: the names, addresses and telephone numbers belong to nobody.
