@@ -62,13 +62,16 @@ bin/stores:
 	@go build -o $@ ./test/stores
 
 clean: ## remove what was built and the tests' stores; what `make run` stored stays
+	@if [ -e .jari/test/stores.json ]; then \
+		echo "'make stores' is running: stop it first. (Was it killed? Then run it and stop it once.)"; exit 1; fi
+	@if [ -x bin/stores ] && [ -d .jari/test ]; then bin/stores -- true; fi # ends what a killed run left running
 	rm -rf bin .jari/test .jari/test-[0-9] $(TEST_EVENTS)
 	@if [ -d .jari/dev ]; then echo "Kept: .jari/dev, the bookings of 'make run'. 'make clean-data' deletes them."; fi
 
 clean-data: ## delete the bookings of `make run` too; asks first, or YES=1
 	@if [ -d .jari/dev ]; then \
 		if [ "$(YES)" != 1 ]; then \
-			printf "Delete .jari/dev with all bookings in it? Type yes: "; read answer || answer=; \
+			printf "Is 'make run' stopped, and shall .jari/dev be deleted with all bookings in it? Type yes: "; read answer || answer=; \
 			[ "$$answer" = yes ] || { echo "Nothing was deleted."; exit 1; }; \
 		fi; \
 		rm -rf .jari/dev; \
