@@ -54,6 +54,7 @@ type Booking struct {
 	Replaces     uuid.UUID // zero for a first booking
 	Wave         string
 	RulesVersion int64
+	JudgedAt     time.Time // shown time: when the person was judged for the hold
 	CreatedAt    time.Time // real time
 	EndedAt      time.Time // real time; zero while active
 }

@@ -119,7 +119,8 @@ func (s *Service) judge(
 	if then, ok := s.campaigns.Version(c.ID, old.RulesVersion); ok {
 		rules = then.Rules
 	}
-	return rules.DecideMove(who.Facts, now, day), id, nil
+	// As of the first hold: somebody whose birthday was since isn't judged anew.
+	return rules.DecideMove(who.Facts, old.JudgedAt, day), id, nil
 }
 
 // full is the refusal of a full slot, with what the person could take instead.

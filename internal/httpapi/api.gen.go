@@ -82,54 +82,54 @@ func (e DecisionEligible) Valid() bool {
 	}
 }
 
-// Defines values for InboxMessagesKind.
+// Defines values for MessageKind.
 const (
-	InboxMessagesKindBooked    InboxMessagesKind = "booked"
-	InboxMessagesKindCancelled InboxMessagesKind = "cancelled"
-	InboxMessagesKindCode      InboxMessagesKind = "code"
-	InboxMessagesKindMoved     InboxMessagesKind = "moved"
+	MessageKindBooked    MessageKind = "booked"
+	MessageKindCancelled MessageKind = "cancelled"
+	MessageKindCode      MessageKind = "code"
+	MessageKindMoved     MessageKind = "moved"
 )
 
-// Valid indicates whether the value is a known member of the InboxMessagesKind enum.
-func (e InboxMessagesKind) Valid() bool {
+// Valid indicates whether the value is a known member of the MessageKind enum.
+func (e MessageKind) Valid() bool {
 	switch e {
-	case InboxMessagesKindBooked:
+	case MessageKindBooked:
 		return true
-	case InboxMessagesKindCancelled:
+	case MessageKindCancelled:
 		return true
-	case InboxMessagesKindCode:
+	case MessageKindCode:
 		return true
-	case InboxMessagesKindMoved:
+	case MessageKindMoved:
 		return true
 	default:
 		return false
 	}
 }
 
-// Defines values for InboxMessagesState.
+// Defines values for MessageState.
 const (
-	InboxMessagesStateDropped InboxMessagesState = "dropped"
-	InboxMessagesStateFailed  InboxMessagesState = "failed"
-	InboxMessagesStateQueued  InboxMessagesState = "queued"
-	InboxMessagesStateSending InboxMessagesState = "sending"
-	InboxMessagesStateSent    InboxMessagesState = "sent"
-	InboxMessagesStateUnknown InboxMessagesState = "unknown"
+	MessageStateDropped MessageState = "dropped"
+	MessageStateFailed  MessageState = "failed"
+	MessageStateQueued  MessageState = "queued"
+	MessageStateSending MessageState = "sending"
+	MessageStateSent    MessageState = "sent"
+	MessageStateUnknown MessageState = "unknown"
 )
 
-// Valid indicates whether the value is a known member of the InboxMessagesState enum.
-func (e InboxMessagesState) Valid() bool {
+// Valid indicates whether the value is a known member of the MessageState enum.
+func (e MessageState) Valid() bool {
 	switch e {
-	case InboxMessagesStateDropped:
+	case MessageStateDropped:
 		return true
-	case InboxMessagesStateFailed:
+	case MessageStateFailed:
 		return true
-	case InboxMessagesStateQueued:
+	case MessageStateQueued:
 		return true
-	case InboxMessagesStateSending:
+	case MessageStateSending:
 		return true
-	case InboxMessagesStateSent:
+	case MessageStateSent:
 		return true
-	case InboxMessagesStateUnknown:
+	case MessageStateUnknown:
 		return true
 	default:
 		return false
@@ -468,27 +468,30 @@ type HoldRequest struct {
 
 // Inbox defines model for Inbox.
 type Inbox struct {
-	Messages []struct {
-		CreatedAt time.Time          `json:"created_at"`
-		Kind      InboxMessagesKind  `json:"kind"`
-		MessageId string             `json:"message_id"`
-		State     InboxMessagesState `json:"state"`
-		Text      string             `json:"text"`
-		To        string             `json:"to"`
-	} `json:"messages"`
+	Messages []Message `json:"messages"`
 }
-
-// InboxMessagesKind defines model for Inbox.Messages.Kind.
-type InboxMessagesKind string
-
-// InboxMessagesState defines model for Inbox.Messages.State.
-type InboxMessagesState string
 
 // Me defines model for Me.
 type Me struct {
 	Campaigns []MyCampaign `json:"campaigns"`
 	Person    Person       `json:"person"`
 }
+
+// Message defines model for Message.
+type Message struct {
+	CreatedAt time.Time    `json:"created_at"`
+	Kind      MessageKind  `json:"kind"`
+	MessageId string       `json:"message_id"`
+	State     MessageState `json:"state"`
+	Text      string       `json:"text"`
+	To        string       `json:"to"`
+}
+
+// MessageKind defines model for Message.Kind.
+type MessageKind string
+
+// MessageState defines model for Message.State.
+type MessageState string
 
 // MyCampaign defines model for MyCampaign.
 type MyCampaign struct {
@@ -534,13 +537,9 @@ type Problem struct {
 	Detail   *string     `json:"detail,omitempty"`
 
 	// Fields What is wrong with the request, part by part.
-	Fields *[]struct {
-		// Pointer A JSON pointer into the body, or the name of a parameter.
-		Pointer string `json:"pointer"`
-		Problem string `json:"problem"`
-	} `json:"fields,omitempty"`
-	Hold      *Hold  `json:"hold,omitempty"`
-	RequestId string `json:"request_id"`
+	Fields    *[]ProblemField `json:"fields,omitempty"`
+	Hold      *Hold           `json:"hold,omitempty"`
+	RequestId string          `json:"request_id"`
 
 	// RetryAfterSeconds The same as the header Retry-After.
 	RetryAfterSeconds *int `json:"retry_after_seconds,omitempty"`
@@ -556,6 +555,13 @@ type Problem struct {
 
 // ProblemCode Stable. New codes may be added; treat an unknown one by its status.
 type ProblemCode string
+
+// ProblemField defines model for ProblemField.
+type ProblemField struct {
+	// Pointer A JSON pointer into the body, or the name of a parameter.
+	Pointer string `json:"pointer"`
+	Problem string `json:"problem"`
+}
 
 // Reason A code with its operands, for example `birth_date_out_of_range` with `from` and `to`, or `window_not_open_yet` with `opens_at`.
 type Reason struct {
@@ -759,12 +765,6 @@ type Unavailable = Problem
 // Unsupported defines model for Unsupported.
 type Unsupported = Problem
 
-// ListInboxParams defines parameters for ListInbox.
-type ListInboxParams struct {
-	// Phone Only messages to this phone, in any common spelling.
-	Phone *string `form:"phone,omitempty" json:"phone,omitempty"`
-}
-
 // GetRegionDayParams defines parameters for GetRegionDay.
 type GetRegionDayParams struct {
 	// IfNoneMatch The ETag that the caller has.
@@ -886,7 +886,7 @@ func (a Reason) MarshalJSON() ([]byte, error) {
 type ServerInterface interface {
 	// ListInbox The messages that would have been sent, newest first
 	// (GET /dev/inbox)
-	ListInbox(ctx echo.Context, params ListInboxParams) error
+	ListInbox(ctx echo.Context) error
 	// ListCampaigns All published campaigns
 	// (GET /v1/campaigns)
 	ListCampaigns(ctx echo.Context) error
@@ -955,17 +955,8 @@ type ServerInterfaceWrapper struct {
 func (w *ServerInterfaceWrapper) ListInbox(ctx echo.Context) error {
 	var err error
 
-	// Parameter object where we will unmarshal all parameters from the context
-	var params ListInboxParams
-	// ------------- Optional query parameter "phone" -------------
-
-	err = runtime.BindQueryParameterWithOptions("form", true, false, "phone", ctx.QueryParams(), &params.Phone, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
-	if err != nil {
-		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter phone: %s", err))
-	}
-
 	// Invoke the callback with all the unmarshaled arguments
-	err = w.Handler.ListInbox(ctx, params)
+	err = w.Handler.ListInbox(ctx)
 	return err
 }
 
@@ -1450,7 +1441,6 @@ type UnavailableApplicationProblemPlusJSONResponse struct {
 type UnsupportedApplicationProblemPlusJSONResponse Problem
 
 type ListInboxRequestObject struct {
-	Params ListInboxParams
 }
 
 type ListInboxResponseObject interface {
@@ -1467,22 +1457,6 @@ func (response ListInbox200JSONResponse) VisitListInboxResponse(w http.ResponseW
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(200)
-	_, err := buf.WriteTo(w)
-	return err
-}
-
-type ListInbox400ApplicationProblemPlusJSONResponse struct {
-	InvalidApplicationProblemPlusJSONResponse
-}
-
-func (response ListInbox400ApplicationProblemPlusJSONResponse) VisitListInboxResponse(w http.ResponseWriter) error {
-
-	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
-		return err
-	}
-	w.Header().Set("Content-Type", "application/problem+json")
-	w.WriteHeader(400)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -3368,10 +3342,8 @@ type strictHandler struct {
 }
 
 // ListInbox operation middleware
-func (sh *strictHandler) ListInbox(ctx echo.Context, params ListInboxParams) error {
+func (sh *strictHandler) ListInbox(ctx echo.Context) error {
 	var request ListInboxRequestObject
-
-	request.Params = params
 
 	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
 		return sh.ssi.ListInbox(ctx.Request().Context(), request.(ListInboxRequestObject))

@@ -1,0 +1,199 @@
+package httpapi
+
+import (
+	"context"
+	"errors"
+	"strings"
+
+	"github.com/google/uuid"
+
+	"jari/internal/booking"
+	"jari/internal/campaign"
+	"jari/internal/eligibility"
+	"jari/internal/fault"
+	"jari/internal/slot"
+	"jari/internal/token"
+)
+
+// claimant is the person of a session, with what it says of them.
+func claimant(t token.Session) booking.Claimant {
+	return booking.Claimant{Person: t.Person, Actor: t.Actor, Facts: eligibility.Facts{BirthDate: t.BirthDate}}
+}
+
+// inCampaign gives a refusal the campaign that its extras need to be shown.
+func inCampaign(c *campaign.Campaign, err error) error {
+	e, ok := errors.AsType[*fault.Error](err)
+	if !ok {
+		return err
+	}
+	switch extra := e.Extra.(type) {
+	case eligibility.Decision:
+		return e.With(campaignDecision{c, extra})
+	case []slot.Available:
+		return e.With(campaignAlternatives{c, extra})
+	}
+	return err
+}
+
+// PlaceHold answers PUT /v1/campaigns/{campaign}/hold.
+func (s *Server) PlaceHold(ctx context.Context, r PlaceHoldRequestObject) (PlaceHoldResponseObject, error) {
+	c, err := s.Campaigns.Get(r.Campaign)
+	if err != nil {
+		return nil, err
+	}
+	h, err := s.Bookings.Hold(ctx, c, claimant(sessionOf(ctx)), booking.HoldRequest{
+		Slot: r.Body.SlotId, InsteadOf: text(r.Body.InsteadOf), Replaces: text(r.Body.Replaces),
+	})
+	if err != nil {
+		return nil, inCampaign(c, err)
+	}
+	hold, err := s.hold(h)
+	return PlaceHold200JSONResponse(hold), err
+}
+
+// GetHold answers GET /v1/campaigns/{campaign}/hold.
+func (s *Server) GetHold(ctx context.Context, r GetHoldRequestObject) (GetHoldResponseObject, error) {
+	c, err := s.Campaigns.Get(r.Campaign)
+	if err != nil {
+		return nil, err
+	}
+	h, live, err := s.Slots.Live(ctx, c.ID, sessionOf(ctx).Person)
+	if err != nil {
+		return nil, err
+	}
+	if !live {
+		return nil, fault.New(fault.NotFound, fault.CodeNoHold)
+	}
+	hold, err := s.hold(h)
+	return GetHold200JSONResponse(hold), err
+}
+
+// ReleaseHold answers DELETE /v1/campaigns/{campaign}/hold.
+func (s *Server) ReleaseHold(ctx context.Context, r ReleaseHoldRequestObject) (ReleaseHoldResponseObject, error) {
+	c, err := s.Campaigns.Get(r.Campaign)
+	if err != nil {
+		return nil, err
+	}
+	return ReleaseHold204Response{}, s.Slots.Release(ctx, c.ID, sessionOf(ctx).Person)
+}
+
+// ConfirmBooking answers PUT /v1/campaigns/{campaign}/booking.
+func (s *Server) ConfirmBooking(ctx context.Context, r ConfirmBookingRequestObject) (ConfirmBookingResponseObject, error) {
+	c, err := s.Campaigns.Get(r.Campaign)
+	if err != nil {
+		return nil, err
+	}
+	b, fresh, err := s.Bookings.Confirm(ctx, c, sessionOf(ctx).Person, r.Body.HoldToken)
+	switch {
+	case err != nil:
+		return nil, inCampaign(c, err)
+	case fresh:
+		return ConfirmBooking201JSONResponse(s.booking(c, b)), nil
+	default:
+		return ConfirmBooking200JSONResponse(s.booking(c, b)), nil
+	}
+}
+
+// GetBooking answers GET /v1/campaigns/{campaign}/booking.
+func (s *Server) GetBooking(ctx context.Context, r GetBookingRequestObject) (GetBookingResponseObject, error) {
+	c, err := s.Campaigns.Get(r.Campaign)
+	if err != nil {
+		return nil, err
+	}
+	b, err := s.Bookings.Latest(ctx, c, sessionOf(ctx).Person)
+	if err != nil {
+		return nil, err
+	}
+	return GetBooking200JSONResponse(s.booking(c, b)), nil
+}
+
+// CancelBooking answers DELETE /v1/campaigns/{campaign}/bookings/{booking}.
+func (s *Server) CancelBooking(ctx context.Context, r CancelBookingRequestObject) (CancelBookingResponseObject, error) {
+	c, err := s.Campaigns.Get(r.Campaign)
+	if err != nil {
+		return nil, err
+	}
+	b, err := s.Bookings.Cancel(ctx, c, claimant(sessionOf(ctx)), r.Booking)
+	if err != nil {
+		return nil, err
+	}
+	return CancelBooking200JSONResponse(s.booking(c, b)), nil
+}
+
+// GetCalendar answers GET /v1/campaigns/{campaign}/booking/calendar.ics.
+func (s *Server) GetCalendar(ctx context.Context, r GetCalendarRequestObject) (GetCalendarResponseObject, error) {
+	c, err := s.Campaigns.Get(r.Campaign)
+	if err != nil {
+		return nil, err
+	}
+	b, err := s.Bookings.Latest(ctx, c, sessionOf(ctx).Person)
+	if err != nil {
+		return nil, err
+	}
+	file := s.calendar(c, b, languageIn(ctx))
+	return GetCalendar200TextcalendarResponse{Body: strings.NewReader(file), ContentLength: int64(len(file))}, nil
+}
+
+// hold shows a hold, with the token that confirms it.
+func (s *Server) hold(h slot.Hold) (Hold, error) {
+	c, err := s.Campaigns.Get(h.Campaign)
+	if err != nil {
+		return Hold{}, err
+	}
+	place, ok := s.Slots.Get(h.Campaign, h.Slot)
+	if !ok {
+		return Hold{}, fault.New(fault.NotFound, fault.CodeSlotNotFound)
+	}
+	holdToken, err := s.Slots.Token(h)
+	if err != nil {
+		return Hold{}, err
+	}
+	out := Hold{
+		HoldId: h.ID.String(), HoldToken: holdToken, Slot: place2(c, place), ExpiresAt: s.shown(h.ExpiresAt).In(c.Location),
+	}
+	if h.Replaces != uuid.Nil {
+		replaces := h.Replaces.String()
+		out.Replaces = &replaces
+	}
+	return out, nil
+}
+
+func place2(c *campaign.Campaign, p slot.Place) Slot {
+	return Slot{SlotId: slot.FormatID(p.ID), SiteId: p.Site, StartsAt: p.StartsAt.In(c.Location), EndsAt: p.EndsAt.In(c.Location)}
+}
+
+func (s *Server) booking(c *campaign.Campaign, b booking.Detailed) Booking {
+	until := b.ChangeUntil.In(c.Location)
+	out := Booking{
+		BookingId: b.ID.String(), Reference: b.Reference, Status: BookingStatus(b.Status), CampaignId: c.ID,
+		Slot: place2(c, b.Place), Site: site(b.Site), BookedAt: s.shown(b.CreatedAt).In(c.Location), ChangeUntil: &until,
+	}
+	if b.Status == booking.Cancelled {
+		at := s.shown(b.EndedAt).In(c.Location)
+		out.CancelledAt, out.ChangeUntil = &at, nil
+	}
+	return out
+}
+
+func site(x campaign.Site) Site {
+	return Site{
+		SiteId: x.ID, Name: x.Name, NameEn: optional(x.NameEn), Address: x.Address, Telephone: optional(x.Telephone),
+		Latitude: x.Latitude, Longitude: x.Longitude, Wheelchair: x.Wheelchair,
+	}
+}
+
+// text is an optional field's text, or nothing.
+func text(s *string) string {
+	if s == nil {
+		return ""
+	}
+	return *s
+}
+
+// optional leaves an empty text out.
+func optional(s string) *string {
+	if s == "" {
+		return nil
+	}
+	return &s
+}

@@ -1,0 +1,148 @@
+package httpapi
+
+import (
+	"context"
+	"net/http"
+
+	"jari/internal/fault"
+	"jari/internal/identity"
+)
+
+// StartVerification answers POST /v1/verifications.
+func (s *Server) StartVerification(ctx context.Context, r StartVerificationRequestObject) (StartVerificationResponseObject, error) {
+	v, err := s.Identity.Start(ctx, identity.Claims{
+		Scheme: r.Body.Scheme, Name: r.Body.Name, BirthDate: r.Body.BirthDate, Phone: r.Body.Phone,
+	}, languageIn(ctx))
+	if err != nil {
+		return nil, err
+	}
+	return StartVerification202JSONResponse(s.verification(v)), nil
+}
+
+// ResendVerification answers POST /v1/verifications/{verification}/resend.
+func (s *Server) ResendVerification(ctx context.Context, r ResendVerificationRequestObject) (ResendVerificationResponseObject, error) {
+	v, err := s.Identity.Resend(ctx, r.Verification)
+	if err != nil {
+		return nil, err
+	}
+	return ResendVerification202JSONResponse(s.verification(v)), nil
+}
+
+func (s *Server) verification(v identity.Verification) Verification {
+	return Verification{
+		VerificationId: v.ID.String(), ExpiresAt: s.shown(v.ExpiresAt), ResendAt: s.shown(v.ResendAt),
+		AttemptsLeft: v.AttemptsLeft,
+	}
+}
+
+// verified is a session, and the cookie that carries it for browsers.
+type verified struct {
+	ConfirmVerification200JSONResponse
+	cookie *http.Cookie
+}
+
+// VisitConfirmVerificationResponse writes the answer.
+func (v verified) VisitConfirmVerificationResponse(w http.ResponseWriter) error {
+	http.SetCookie(w, v.cookie)
+	return v.ConfirmVerification200JSONResponse.VisitConfirmVerificationResponse(w)
+}
+
+// ConfirmVerification answers POST /v1/verifications/{verification}/confirm.
+func (s *Server) ConfirmVerification(ctx context.Context, r ConfirmVerificationRequestObject) (ConfirmVerificationResponseObject, error) {
+	session, err := s.Identity.Confirm(ctx, r.Verification, r.Body.Code)
+	if err != nil {
+		return nil, err
+	}
+	return verified{
+		ConfirmVerification200JSONResponse: ConfirmVerification200JSONResponse{Body: Session{
+			Token: session.Token, ExpiresAt: s.shown(session.ExpiresAt), Person: masked(session.Person),
+		}},
+		cookie: cookie(sessionCookie, session.Token, int(session.ExpiresAt.Sub(s.Clock.Real()).Seconds())),
+	}, nil
+}
+
+func masked(p identity.Person) Person {
+	return Person{Name: identity.MaskName(p.Name), BirthDate: p.BirthDate}
+}
+
+// GetMe answers GET /v1/me.
+func (s *Server) GetMe(ctx context.Context, _ GetMeRequestObject) (GetMeResponseObject, error) {
+	t := sessionOf(ctx)
+	p, err := s.Identity.Person(ctx, t.Person)
+	if err != nil {
+		return nil, err
+	}
+	campaigns, err := s.Campaigns.List()
+	if err != nil {
+		return nil, err
+	}
+	me := Me{Person: masked(p), Campaigns: []MyCampaign{}}
+	for _, c := range campaigns {
+		mine := MyCampaign{CampaignId: c.ID, Step: MyCampaignStepChoose}
+		booked, err := s.Bookings.Latest(ctx, c, t.Person)
+		switch {
+		case err == nil:
+			if b := s.booking(c, booked); b.Status == BookingStatusActive {
+				mine.Step, mine.Booking = MyCampaignStepBooked, &b
+			}
+		case fault.CodeOf(err) != fault.CodeNoBooking:
+			return nil, err
+		}
+		// A live hold comes first: it ends soon. Without Redis the rest is still worth saying.
+		if h, live, err := s.Slots.Live(ctx, c.ID, t.Person); err == nil && live {
+			hold, err := s.hold(h)
+			if err != nil {
+				return nil, err
+			}
+			mine.Step, mine.Hold = MyCampaignStepConfirm, &hold
+		}
+		me.Campaigns = append(me.Campaigns, mine)
+	}
+	return GetMe200JSONResponse(me), nil
+}
+
+// forgotten takes the cookies back.
+type forgotten struct{ EndSession204Response }
+
+// VisitEndSessionResponse writes the answer.
+func (f forgotten) VisitEndSessionResponse(w http.ResponseWriter) error {
+	http.SetCookie(w, takeBack(sessionCookie))
+	http.SetCookie(w, takeBack(admissionCookie))
+	return f.EndSession204Response.VisitEndSessionResponse(w)
+}
+
+// EndSession answers DELETE /v1/session.
+func (s *Server) EndSession(ctx context.Context, _ EndSessionRequestObject) (EndSessionResponseObject, error) {
+	if err := s.Identity.End(ctx, sessionOf(ctx)); err != nil {
+		return nil, err
+	}
+	return forgotten{}, nil
+}
+
+// entered is an admission, and the cookie that carries it for browsers.
+type entered struct {
+	Admit200JSONResponse
+	cookie *http.Cookie
+}
+
+// VisitAdmitResponse writes the answer.
+func (e entered) VisitAdmitResponse(w http.ResponseWriter) error {
+	http.SetCookie(w, e.cookie)
+	return e.Admit200JSONResponse.VisitAdmitResponse(w)
+}
+
+// Admit answers PUT /v1/rooms/{room}/admission.
+func (s *Server) Admit(ctx context.Context, r AdmitRequestObject) (AdmitResponseObject, error) {
+	c, err := s.Campaigns.ByRoom(r.Room)
+	if err != nil {
+		return nil, err
+	}
+	a, err := s.Rooms.Admit(r.Room, c.ID, sessionOf(ctx).Person)
+	if err != nil {
+		return nil, err
+	}
+	return entered{
+		Admit200JSONResponse: Admit200JSONResponse{Admission: a.Token, ExpiresAt: s.shown(a.ExpiresAt)},
+		cookie:               cookie(admissionCookie, a.Token, int(a.ExpiresAt.Sub(s.Clock.Real()).Seconds())),
+	}, nil
+}

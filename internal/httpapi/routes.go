@@ -1,0 +1,133 @@
+package httpapi
+
+import (
+	"fmt"
+	"net/http"
+
+	"github.com/labstack/echo/v4"
+	"github.com/swaggest/swgui"
+	"github.com/swaggest/swgui/v5emb"
+
+	"jari/openapi"
+)
+
+// guard says who may call an operation.
+type guard string
+
+const (
+	public   guard = "public"   // anybody
+	person   guard = "person"   // a session of a person
+	admitted guard = "admitted" // a session, and an admission of the same person to this campaign
+)
+
+// operation is a line of the route table.
+type operation struct {
+	id    string // operationId of the contract, which has its method, path and shapes
+	guard guard
+}
+
+// operations are all routes of the API, in the order of a citizen's way. The contract names each one's guard too, and
+// the server doesn't start while the two differ, or while an operation of the contract is missing here.
+var operations = []operation{
+	// What is given away, to whom and when.
+	{"listCampaigns", public},
+	{"getCampaign", public},
+	{"askEligibility", public},
+	// Who asks.
+	{"startVerification", public},
+	{"resendVerification", public},
+	{"confirmVerification", public},
+	{"getMe", person},
+	{"endSession", person},
+	// Who may come in.
+	{"admit", person},
+	// What is free.
+	{"listSites", public},
+	{"getRegionDay", public},
+	{"getSiteSlots", public},
+	// Holding a place.
+	{"placeHold", admitted},
+	{"getHold", person},
+	{"releaseHold", person},
+	// Making it durable.
+	{"confirmBooking", admitted},
+	{"getBooking", person},
+	{"getCalendar", person},
+	{"cancelBooking", person},
+	// In development only.
+	{"listInbox", public},
+}
+
+// pages are the routes outside of the contract: the contract itself and a readable page of it. All are public.
+var pages = []string{"/openapi.yaml", "/docs", "/docs/*"}
+
+// register puts every route into e, or says which isn't declared.
+func (s *Server) register(e *echo.Echo) error {
+	contract, err := readContract()
+	if err != nil {
+		return err
+	}
+	guards := make(map[string]guard, len(operations))
+	for _, o := range operations {
+		guards[o.id] = o.guard
+	}
+	middlewares := make(map[string][]echo.MiddlewareFunc, len(operations))
+	for id, c := range contract.operations {
+		g, declared := guards[id]
+		if !declared || g != c.guard {
+			return fmt.Errorf("operation %s has the guard %q in the contract and %q in the route table", id, c.guard, g)
+		}
+		if c.developmentOnly && !s.Development {
+			middlewares[id] = []echo.MiddlewareFunc{unknownPath}
+			continue
+		}
+		middlewares[id] = []echo.MiddlewareFunc{s.guard(g), contract.validate(c, s.BodyBytes)}
+	}
+	for _, o := range operations {
+		if _, known := contract.operations[o.id]; !known {
+			return fmt.Errorf("operation %s is in the route table and not in the contract", o.id)
+		}
+	}
+	RegisterHandlersWithOptions(e, NewStrictHandler(s, nil), RegisterHandlersOptions{OperationMiddlewares: middlewares})
+
+	e.GET("/openapi.yaml", func(c echo.Context) error {
+		c.Response().Header().Set(echo.HeaderCacheControl, "public, max-age=300")
+		return c.Blob(http.StatusOK, "application/yaml; charset=utf-8", openapi.Document)
+	})
+	docs := v5emb.NewWithConfig(swgui.Config{SettingsUI: map[string]string{
+		"validatorUrl": "null", // the page asks nobody outside what they think of the document
+		"deepLinking":  "true",
+	}})("Jari", "/openapi.yaml", "/docs")
+	page := func(c echo.Context) error {
+		c.Response().Header().Set("Content-Security-Policy",
+			"default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; img-src 'self' data:")
+		docs.ServeHTTP(c.Response(), c.Request())
+		return nil
+	}
+	e.GET("/docs", page)
+	e.GET("/docs/*", page)
+	return checkDeclared(e, contract)
+}
+
+// unknownPath answers as if the route didn't exist.
+func unknownPath(echo.HandlerFunc) echo.HandlerFunc {
+	return func(echo.Context) error { return echo.ErrNotFound }
+}
+
+// checkDeclared refuses a server with a route that neither the contract nor the list of pages knows: such a route would
+// have no guard.
+func checkDeclared(e *echo.Echo, contract *contract) error {
+	known := map[string]bool{}
+	for _, c := range contract.operations {
+		known[c.route.Method+" "+echoPath(c.route.Path)] = true
+	}
+	for _, p := range pages {
+		known[http.MethodGet+" "+p] = true
+	}
+	for _, r := range e.Routes() {
+		if !known[r.Method+" "+r.Path] {
+			return fmt.Errorf("route %s %s declares no guard: it is in neither the contract nor the list of pages", r.Method, r.Path)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,88 @@
+package httpapi
+
+import (
+	"net/http"
+
+	"golang.org/x/text/language"
+
+	"jari/internal/fault"
+)
+
+// languages are those that Jari speaks; the first is for everybody whose language it isn't.
+var languages = []string{"ko", "en"}
+
+var matcher = language.NewMatcher([]language.Tag{language.Korean, language.English})
+
+// languageOf is the language of an answer to this request.
+func languageOf(r *http.Request) string {
+	header := r.Header.Get("Accept-Language")
+	if header == "" || len(header) > 200 {
+		return languages[0]
+	}
+	_, i := language.MatchStrings(matcher, header)
+	return languages[i]
+}
+
+// words are what people read about a code; machines read the code.
+type words struct{ title, detail string }
+
+func wordsOf(code fault.Code, lang string) words {
+	both, ok := problemWords[code]
+	if !ok {
+		both = problemWords[fault.CodeInternal]
+	}
+	if lang == "en" {
+		return both[1]
+	}
+	return both[0]
+}
+
+// problemWords has every code in Korean and English, in sentences that somebody in a hurry understands. A test holds it
+// against the codes of the contract.
+var problemWords = map[fault.Code][2]words{
+	fault.CodeInvalidRequest:     {{"요청 내용을 확인해 주세요.", "fields 에 적힌 항목이 잘못되었습니다."}, {"Please check the request.", "The parts listed in fields are wrong."}},
+	fault.CodeMalformedJSON:      {{"요청을 읽을 수 없습니다.", "본문이 올바른 JSON이 아닙니다."}, {"The request can't be read.", "The body isn't valid JSON."}},
+	fault.CodeBodyTooLarge:       {{"요청이 너무 큽니다.", ""}, {"The request is too large.", ""}},
+	fault.CodeUnsupportedMedia:   {{"지원하지 않는 형식입니다.", "본문은 application/json 이어야 합니다."}, {"This format isn't supported.", "Bodies are application/json."}},
+	fault.CodeNotFound:           {{"없는 주소입니다.", ""}, {"There is nothing at this address.", ""}},
+	fault.CodeMethodNotAllowed:   {{"이 주소에서 쓸 수 없는 방식입니다.", "허용된 방식은 Allow 머리글에 있습니다."}, {"This method isn't allowed here.", "The header Allow names those that are."}},
+	fault.CodeInternal:           {{"예상하지 못한 오류가 발생했습니다.", "문의하실 때 request_id 를 알려 주세요."}, {"Something unexpected happened.", "Please give the request_id when you ask about it."}},
+	fault.CodeStoreUnavailable:   {{"지금은 처리할 수 없습니다.", "변경된 것은 없습니다. 잠시 뒤 다시 시도해 주세요."}, {"This can't be done right now.", "Nothing was changed. Please try again in a moment."}},
+	fault.CodeOverloaded:         {{"지금 이용자가 많습니다.", "변경된 것은 없습니다. 잠시 뒤 다시 시도해 주세요."}, {"Very many people are here right now.", "Nothing was changed. Please try again in a moment."}},
+	fault.CodeCrossOrigin:        {{"다른 사이트에서 보낸 요청은 받지 않습니다.", ""}, {"Requests from other sites aren't accepted.", ""}},
+	fault.CodeSessionRequired:    {{"본인 확인이 필요합니다.", "휴대전화로 본인 확인을 해 주세요."}, {"Please verify who you are.", "Verify your phone first."}},
+	fault.CodeSessionExpired:     {{"본인 확인이 만료되었습니다.", "휴대전화로 다시 확인해 주세요. 예약은 그대로 있습니다."}, {"Your session is over.", "Verify your phone again. Your booking stays as it is."}},
+	fault.CodeAdmissionRequired:  {{"입장이 필요합니다.", "먼저 입장을 받아 주세요."}, {"You haven't been admitted.", "Ask for your admission first."}},
+	fault.CodeAdmissionExpired:   {{"입장 시간이 지났습니다.", "입장을 다시 받아 주세요."}, {"Your admission is over.", "Ask for it again."}},
+	fault.CodeAdmissionOfAnother: {{"본인의 입장이 아닙니다.", "입장은 확인된 본인과 해당 예약에만 쓸 수 있습니다."}, {"This isn't your admission.", "An admission is for one person and one campaign."}},
+	fault.CodeCampaignNotFound:   {{"없는 예약 사업입니다.", ""}, {"There is no such campaign.", ""}},
+	fault.CodeRegionNotFound:     {{"없는 지역입니다.", ""}, {"There is no such region.", ""}},
+	fault.CodeSiteNotFound:       {{"없는 장소입니다.", ""}, {"There is no such site.", ""}},
+	fault.CodeSlotNotFound:       {{"없는 시간대입니다.", ""}, {"There is no such slot.", ""}},
+	fault.CodeRoomNotFound:       {{"없는 대기실입니다.", ""}, {"There is no such room.", ""}},
+	fault.CodeNoHold:             {{"잡아 둔 자리가 없습니다.", ""}, {"You hold no place.", ""}},
+	fault.CodeNoBooking:          {{"예약이 없습니다.", ""}, {"There is no booking.", ""}},
+	fault.CodePhoneUnsupported:   {{"이 번호로는 인증번호를 보낼 수 없습니다.", "휴대전화 번호를 확인해 주세요."}, {"Codes can't be sent to this number.", "Please check the mobile number."}},
+	fault.CodePhoneLimit:         {{"이 번호의 오늘 인증 횟수를 모두 썼습니다.", "retry_at 이후에 다시 시도해 주세요."}, {"This number has used up today's attempts.", "Please try again after retry_at."}},
+	fault.CodeResendTooSoon:      {{"조금 뒤에 다시 요청해 주세요.", "먼저 보낸 인증번호는 계속 쓸 수 있습니다."}, {"Please wait a little before asking again.", "The code that was sent before is still valid."}},
+	fault.CodeCodeWrong:          {{"인증번호가 맞지 않습니다.", "남은 횟수를 확인하고 다시 입력해 주세요."}, {"The code is wrong.", "Please check it and try again; attempts_left says how often."}},
+	fault.CodeVerificationOver:   {{"이 인증은 끝났습니다.", "처음부터 다시 인증해 주세요."}, {"This verification is over.", "Please start a new one."}},
+	fault.CodePersonsPerPhone:    {{"이 번호로 확인할 수 있는 사람 수를 넘었습니다.", "다른 번호를 쓰거나 창구에 문의해 주세요."}, {"This number already stands for as many people as allowed.", "Use another number or ask at the desk."}},
+	fault.CodeSchemeNotOffered:   {{"이 방식의 본인 확인은 제공하지 않습니다.", ""}, {"This way of identification isn't offered.", ""}},
+	fault.CodeNotEligible:        {{"지금은 이 자리를 예약하실 수 없습니다.", "이유와 예약할 수 있는 때는 decision 에 있습니다."}, {"You can't book this slot at the moment.", "decision says why, and when you can."}},
+	fault.CodeRulesUnconfirmed:   {{"지금은 자리를 잡을 수 없습니다.", "변경된 것은 없습니다. 잠시 뒤 다시 시도해 주세요."}, {"Places can't be held right now.", "Nothing was changed. Please try again in a moment."}},
+	fault.CodeSlotClosed:         {{"예약을 받지 않는 시간대입니다.", "다른 시간대를 골라 주세요."}, {"This slot can't be booked.", "Please choose another one."}},
+	fault.CodeSlotFull:           {{"자리가 모두 찼습니다.", "alternatives 에 자리가 있는 다른 시간과 장소가 있습니다."}, {"This slot is full.", "alternatives lists other times and sites with room."}},
+	fault.CodeHoldsOther:         {{"이미 다른 자리를 잡아 두었습니다.", "바꾸려면 instead_of 에 그 hold_id 를 적어 주세요."}, {"You hold another place already.", "To change, name its hold_id in instead_of."}},
+	fault.CodeHoldEnding:         {{"잡아 둔 자리가 막 끝났습니다.", "잠시 뒤 다시 골라 주세요."}, {"Your hold has just ended.", "Please choose again in a moment."}},
+	fault.CodeHoldLimit:          {{"자리를 너무 자주 바꾸었습니다.", "retry_at 이후에 다시 시도해 주세요."}, {"You have changed places too often.", "Please try again after retry_at."}},
+	fault.CodeHoldTokenInvalid:   {{"확정할 수 없는 값입니다.", "자리를 다시 골라 주세요."}, {"This hold token isn't valid.", "Please choose a slot again."}},
+	fault.CodeHoldOfAnother:      {{"본인이 잡은 자리가 아닙니다.", ""}, {"This isn't your hold.", ""}},
+	fault.CodeHoldExpired:        {{"자리를 잡아 둔 시간이 지났습니다.", "자리를 다시 골라 주세요."}, {"Your hold has expired.", "Please choose a slot again."}},
+	fault.CodeHoldReleased:       {{"놓아준 자리입니다.", "자리를 다시 골라 주세요."}, {"This hold was given up.", "Please choose a slot again."}},
+	fault.CodeHoldSpent:          {{"이 자리의 예약은 이미 끝났습니다.", "자리를 다시 골라 주세요."}, {"The booking of this hold has ended.", "Please choose a slot again."}},
+	fault.CodeAlreadyBooked:      {{"이미 예약하셨습니다.", "한 사람은 한 번만 예약할 수 있습니다. 예약을 바꾸려면 변경을 이용해 주세요."}, {"You have a booking already.", "One booking a person. To change it, move it."}},
+	fault.CodeReplacedGone:       {{"바꾸려던 예약이 없습니다.", "예약을 다시 확인해 주세요."}, {"The booking to be moved is gone.", "Please look at your booking again."}},
+	fault.CodeOutcomeUnknown:     {{"아직 결과를 알 수 없습니다.", "같은 요청을 그대로 다시 보내 주세요. 두 번 예약되지 않습니다."}, {"The outcome isn't known yet.", "Please send the same again. It won't book twice."}},
+	fault.CodeChangeClosed:       {{"변경하거나 취소할 수 있는 시간이 지났습니다.", "장소에 직접 문의해 주세요."}, {"It is too late to change or cancel.", "Please contact the site."}},
+}
