@@ -11,33 +11,31 @@ import (
 // code, not even that of civil: days are counted one by one, a rule is asked for every slot day, instants are tried every
 // quarter of an hour. If it and the evaluator agree, they agree for different reasons.
 
-// oracleDay numbers days by walking from 1800-01-01.
-var oracleDay = func() map[civil.Date]int {
-	days := map[civil.Date]int{}
-	lengths := [...]int{31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31}
-	n := 0
+// oracleCalendar is all days from 1800 to 2299, written down one after the other.
+var oracleCalendar, oracleMonths = func() (days []civil.Date, months map[[2]int]int) {
+	months = map[[2]int]int{}
 	for y := 1800; y < 2300; y++ {
-		for m, length := range lengths {
+		for m, length := range [...]int{31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31} {
 			if m == 1 && (y%400 == 0 || (y%4 == 0 && y%100 != 0)) {
 				length++
 			}
+			months[[2]int{y, m + 1}] = len(days)
 			for d := 1; d <= length; d++ {
-				days[civil.Date{Year: y, Month: time.Month(m + 1), Day: d}] = n
-				n++
+				days = append(days, civil.Date{Year: y, Month: time.Month(m + 1), Day: d})
 			}
 		}
 	}
-	return days
+	return days, months
 }()
 
+// oracleDay is the place of a day in the calendar.
+func oracleDay(d civil.Date) int { return oracleMonths[[2]int{d.Year, int(d.Month)}] + d.Day - 1 }
+
 // oracleDate is the inverse of oracleDay.
-var oracleDate = func() map[int]civil.Date {
-	dates := map[int]civil.Date{}
-	for d, n := range oracleDay {
-		dates[n] = d
-	}
-	return dates
-}()
+func oracleDate(n int) civil.Date { return oracleCalendar[n] }
+
+// oracleExists looks a day up.
+func oracleExists(d civil.Date) bool { return oracleDate(oracleDay(d)) == d }
 
 // oracleToday reads a date off a calendar in a zone.
 func oracleToday(at time.Time, zone *time.Location) civil.Date {
@@ -47,19 +45,19 @@ func oracleToday(at time.Time, zone *time.Location) civil.Date {
 
 // oracleAge counts birthdays from birth to a day, one by one.
 func oracleAge(born, on civil.Date, leap civil.LeapPolicy) int {
-	if oracleDay[on] < oracleDay[born] {
+	if oracleDay(on) < oracleDay(born) {
 		return -1 // Any number below zero will do: no bound is.
 	}
 	age := 0
 	for year := born.Year + 1; ; year++ {
 		birthday := civil.Date{Year: year, Month: born.Month, Day: born.Day}
-		if _, exists := oracleDay[birthday]; !exists {
+		if !oracleExists(birthday) {
 			birthday = civil.Date{Year: year, Month: 3, Day: 1}
 			if leap == civil.LeapFebruary28 {
 				birthday = civil.Date{Year: year, Month: 2, Day: 28}
 			}
 		}
-		if oracleDay[birthday] > oracleDay[on] {
+		if oracleDay(birthday) > oracleDay(on) {
 			return age
 		}
 		age++
@@ -122,9 +120,9 @@ func oracleRule(r Rule, f Facts, m oracleMoment) could {
 		c := oracleRule(*r.Not, f, m)
 		return could{c.beFalse, c.beTrue}
 	case r.BirthDate != nil:
-		n := oracleDay[f.BirthDate]
-		return exactly((r.BirthDate.From.IsZero() || n >= oracleDay[r.BirthDate.From]) &&
-			(r.BirthDate.To.IsZero() || n <= oracleDay[r.BirthDate.To]))
+		n := oracleDay(f.BirthDate)
+		return exactly((r.BirthDate.From.IsZero() || n >= oracleDay(r.BirthDate.From)) &&
+			(r.BirthDate.To.IsZero() || n <= oracleDay(r.BirthDate.To)))
 	case r.YearAge != nil:
 		return exactly(between(r.YearAge.In-f.BirthDate.Year, r.YearAge.Min, r.YearAge.Max))
 	case r.FullAge != nil:
@@ -169,14 +167,14 @@ func oracleHas(digits []int, text string) bool {
 func oracleDose(r DaysSinceDose, f Facts, m oracleMoment) could {
 	var latest *Dose
 	for i, dose := range f.Doses.Given {
-		if dose.Number == r.Dose && (latest == nil || oracleDay[dose.On] > oracleDay[latest.On]) {
+		if dose.Number == r.Dose && (latest == nil || oracleDay(dose.On) > oracleDay(latest.On)) {
 			latest = &f.Doses.Given[i]
 		}
 	}
 	if latest == nil {
 		return could{!f.Doses.Known, true}
 	}
-	elapsed := oracleDay[m.day(r.On)] - oracleDay[latest.On]
+	elapsed := oracleDay(m.day(r.On)) - oracleDay(latest.On)
 	if elapsed < 0 || !between(elapsed, r.Min, r.Max) {
 		return exactly(false)
 	}
@@ -196,14 +194,14 @@ func oracleWave(spec Spec, w Wave, f Facts, at time.Time, slotOn civil.Date, any
 	}
 	today := oracleToday(at, spec.Zone)
 	best := No
-	for n := oracleDay[w.SlotsFrom]; n <= oracleDay[w.SlotsTo]; n++ {
-		if slotOn.IsZero() && n < oracleDay[today] {
+	for n := oracleDay(w.SlotsFrom); n <= oracleDay(w.SlotsTo); n++ {
+		if slotOn.IsZero() && n < oracleDay(today) {
 			continue
 		}
-		if !slotOn.IsZero() && n != oracleDay[slotOn] {
+		if !slotOn.IsZero() && n != oracleDay(slotOn) {
 			continue
 		}
-		answer := oracleRule(w.Rule, f, oracleMoment{spec.LeapDay, today, oracleDate[n]}).answer()
+		answer := oracleRule(w.Rule, f, oracleMoment{spec.LeapDay, today, oracleDate(n)}).answer()
 		if answer > best {
 			best = answer
 		}
@@ -218,7 +216,7 @@ func oracleWave(spec Spec, w Wave, f Facts, at time.Time, slotOn civil.Date, any
 // comes once more, for an hour: it has ended all the same.
 func oracleOver(w Wave, at time.Time, zone *time.Location) bool {
 	for back := time.Duration(0); back < 2*time.Hour; back += 30 * time.Second {
-		if oracleDay[oracleToday(at.Add(-back), zone)] > oracleDay[w.SlotsTo] {
+		if oracleDay(oracleToday(at.Add(-back), zone)) > oracleDay(w.SlotsTo) {
 			return true
 		}
 	}
