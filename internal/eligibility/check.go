@@ -136,6 +136,16 @@ func (r *Row) anybody() bool {
 	return false
 }
 
+// digits are those in which days and years of birth between the two dates end, whatever the row is restricted to.
+func (r *Row) digits() (days, years uint16) {
+	const all = 1<<10 - 1
+	for d := r.BirthFrom; !d.After(r.BirthTo) && (days != all || years != all); d = civil.AddDays(d, 1) {
+		days |= 1 << civil.DayDigit(d)
+		years |= 1 << civil.YearDigit(d)
+	}
+	return days, years
+}
+
 func (r *Row) births() string {
 	text := r.BirthFrom.String() + " to " + r.BirthTo.String()
 	if r.DayDigits != nil {
@@ -319,7 +329,16 @@ func diffProfiles(before, after *Profile) []Change {
 	for k, classes := range classesOf {
 		for _, c := range rectangles(classes) {
 			change := changes[k]
-			change.Facts, change.DayDigits, change.YearDigits = after.Facts, someDigits(c.days), someDigits(c.years)
+			// Digits that nobody in the run has are no restriction.
+			row := change.row()
+			days, years := row.digits()
+			change.Facts, change.DayDigits, change.YearDigits = after.Facts, nil, nil
+			if days&^c.days != 0 {
+				change.DayDigits = digitsOf(c.days)
+			}
+			if years&^c.years != 0 {
+				change.YearDigits = digitsOf(c.years)
+			}
 			list = append(list, change)
 		}
 	}

@@ -369,35 +369,39 @@ func compareRows(a, b *Row) int {
 
 // runs walks the birth dates of a class. Where what they get changes between one such date and the next, the days in
 // between, which have other digits, are asked as if they had these: so a run begins on 1 January if the rule does, and
-// not on the 9th.
+// not on the 9th. Days that fit neither side are left out, for nobody of the class is born on them.
 func (e *enumeration) runs(facts *Facts, c class, numbers []int) []run {
+	asIf := func(i int) int {
+		asked := *facts
+		asked.BirthDate = e.date(i)
+		return e.ask(&asked, c.day, c.year)
+	}
+	// stretch finds how far, from one day towards another, everybody would get the same. The other day isn't included.
+	stretch := func(from, towards, step, number int) int {
+		for from+step != towards && asIf(from+step) == number {
+			from += step
+		}
+		return from
+	}
 	var list []run
-	last := -1
-	for i := range numbers {
+	last := -1 // The last birth date of the class so far.
+	for i, number := range numbers {
 		date := e.date(i)
 		if c.days&(1<<civil.DayDigit(date)) == 0 || c.years&(1<<civil.YearDigit(date)) == 0 {
 			continue
 		}
-		if len(list) == 0 {
-			list = append(list, run{0, i, numbers[i]})
-		}
-		if current := &list[len(list)-1]; current.number != numbers[i] {
-			begin := i
-			for begin-1 > last {
-				asked := *facts
-				asked.BirthDate = e.date(begin - 1)
-				if e.ask(&asked, c.day, c.year) != numbers[i] {
-					break
-				}
-				begin--
-			}
-			current.to = begin - 1
-			list = append(list, run{begin, i, numbers[i]})
+		switch {
+		case last < 0:
+			list = append(list, run{stretch(i, -1, -1, number), i, number})
+		case number != numbers[last]:
+			current := &list[len(list)-1]
+			current.to = stretch(last, i, 1, current.number)
+			list = append(list, run{stretch(i, current.to, -1, number), i, number})
 		}
 		last = i
 	}
-	if len(list) > 0 {
-		list[len(list)-1].to = len(numbers) - 1
+	if last >= 0 {
+		list[len(list)-1].to = stretch(last, len(numbers), 1, numbers[last])
 	}
 	return list
 }
