@@ -4,10 +4,10 @@ CREATE SCHEMA IF NOT EXISTS river;
 -- The copies of slots in Redis carry this value. Restoring a backup renews it, so that copies made from the
 -- database before are replaced although their version numbers are higher.
 CREATE TABLE store_generation (
-    only       boolean     PRIMARY KEY DEFAULT true,
+    one_row    boolean     PRIMARY KEY DEFAULT true,
     generation uuid        NOT NULL DEFAULT gen_random_uuid(),
     renewed_at timestamptz NOT NULL DEFAULT now(),
-    CONSTRAINT store_generation_is_one_row CHECK (only)
+    CONSTRAINT store_generation_is_one_row CHECK (one_row)
 );
 INSERT INTO store_generation DEFAULT VALUES;
 

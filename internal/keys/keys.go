@@ -53,7 +53,7 @@ func Generate(environment string, purpose Purpose) (string, error) {
 func parse(line, environment string, purpose Purpose) (*keyset.Handle, error) {
 	parts := strings.Split(strings.TrimSpace(line), ":")
 	if len(parts) != 4 || parts[0] != "jari" {
-		return nil, fmt.Errorf("isn't a keyset; `jari keys generate` makes one")
+		return nil, errors.New("isn't a keyset; `jari keys generate` makes one")
 	}
 	if parts[1] != environment {
 		return nil, fmt.Errorf("was made for %s and this is %s", parts[1], environment)

@@ -89,11 +89,23 @@ func withMigrator(ctx context.Context, url string, f func(*migrate.Migrate, jobM
 	if err := pool.Ping(ctx); err != nil {
 		return Unreachable(fmt.Errorf("reaching Postgres: %w", err))
 	}
+	// One lock around both migrators: golang-migrate has one of its own, River has none. It is held by a session, so it
+	// goes with the process, and nothing but a migration waits for it.
+	locked, err := pool.Acquire(ctx)
+	if err != nil {
+		return Unreachable(fmt.Errorf("waiting for a connection: %w", err))
+	}
+	defer locked.Release()
+	if _, err := locked.Exec(ctx, `SELECT pg_advisory_lock(hashtext('jari migrations'))`); err != nil {
+		return Unreachable(fmt.Errorf("waiting for the lock of migrations: %w", err))
+	}
+	defer func() {
+		_, _ = locked.Exec(context.WithoutCancel(ctx), `SELECT pg_advisory_unlock(hashtext('jari migrations'))`)
+	}()
 	source, err := iofs.New(migrations.FS, ".")
 	if err != nil {
 		return fmt.Errorf("reading the embedded migrations: %w", err)
 	}
-	// golang-migrate takes an advisory lock for as long as it runs.
 	driver, err := migratepgx.WithInstance(stdlib.OpenDBFromPool(pool), &migratepgx.Config{})
 	if err != nil {
 		return fmt.Errorf("preparing the migration: %w", err)

@@ -27,7 +27,7 @@ func Open(ctx context.Context, url string, opts Options) (*pgxpool.Pool, error) 
 	cfg, err := pgxpool.ParseConfig(url)
 	if err != nil {
 		// The error of pgx repeats the URL with its password masked, but not a password given in another form.
-		return nil, fmt.Errorf("the Postgres URL can't be read; its form is postgres://user:password@host:port/database")
+		return nil, errors.New("the Postgres URL can't be read; its form is postgres://user:password@host:port/database")
 	}
 	if opts.MaxConnections > 0 {
 		cfg.MaxConns = int32(min(opts.MaxConnections, 10_000)) //nolint:gosec // bounded on this line

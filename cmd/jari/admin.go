@@ -1,0 +1,193 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"jari/internal/app"
+	"jari/internal/config"
+	"jari/internal/keys"
+	"jari/internal/postgres"
+)
+
+type migrateCommand struct {
+	Up     migrateUpCommand     `cmd:"" help:"Apply every migration that is missing. Safe to run again, and from several machines."`
+	Down   migrateDownCommand   `cmd:"" help:"Take every table away with everything in it. Development only."`
+	Status migrateStatusCommand `cmd:"" help:"Say which migration the database is at and which this binary needs."`
+}
+
+type (
+	migrateUpCommand     struct{}
+	migrateStatusCommand struct{}
+	migrateDownCommand   struct {
+		Yes bool `help:"Really delete everything." required:""`
+	}
+)
+
+// storeURL is the one variable that commands about Postgres need.
+func storeURL(w surroundings) (config.Config, error) {
+	cfg, err := config.Read(w.environ)
+	if err != nil {
+		return cfg, err
+	}
+	if cfg.PostgresURL == "" {
+		return cfg, errors.New("JARI_POSTGRES_URL is missing: postgres://user:password@host:port/database")
+	}
+	return cfg, nil
+}
+
+// Run applies every migration that is missing.
+func (migrateUpCommand) Run(w surroundings) error {
+	cfg, err := storeURL(w)
+	if err != nil {
+		return err
+	}
+	if err := postgres.Migrate(w.ctx, string(cfg.PostgresURL)); err != nil {
+		return err
+	}
+	return migrateStatusCommand{}.Run(w)
+}
+
+// Run takes everything away, in development.
+func (migrateDownCommand) Run(w surroundings) error {
+	cfg, err := storeURL(w)
+	if err != nil {
+		return err
+	}
+	if cfg.Environment != config.Development {
+		return fmt.Errorf("JARI_ENV is %q: only development may take its tables away", cfg.Environment)
+	}
+	return postgres.MigrateDown(w.ctx, string(cfg.PostgresURL))
+}
+
+// Run compares the database with this binary.
+func (migrateStatusCommand) Run(w surroundings) error {
+	pool, err := openPool(w)
+	if err != nil {
+		return err
+	}
+	defer pool.Close()
+	newest, err := postgres.Newest()
+	if err != nil {
+		return err
+	}
+	applied, dirty, err := postgres.Applied(w.ctx, pool)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(w.out, "the database is at migration %d; this binary needs %d\n", applied, newest)
+	switch {
+	case dirty:
+		return fmt.Errorf("migration %d broke off halfway: mend it by hand, then set its row in schema_migrations", applied)
+	case applied < newest:
+		return errors.New("run jari migrate up")
+	}
+	return nil
+}
+
+func openPool(w surroundings) (*pgxpool.Pool, error) {
+	cfg, err := storeURL(w)
+	if err != nil {
+		return nil, err
+	}
+	return postgres.Open(w.ctx, string(cfg.PostgresURL), postgres.Options{
+		MaxConnections: 4, ConnectTimeout: cfg.PostgresConnectTimeout,
+	})
+}
+
+type campaignCommand struct {
+	Publish publishCommand `cmd:"" help:"Check a campaign file with its sites and slots, and publish all of it or nothing."`
+}
+
+type publishCommand struct {
+	File        string    `arg:"" type:"existingfile" help:"The campaign file."`
+	EffectiveAt time.Time `help:"From when on a new version counts (RFC 3339); now if left out. The first version counts from the beginning." format:"2006-01-02T15:04:05Z07:00"`
+}
+
+// Run publishes.
+func (c publishCommand) Run(w surroundings) error {
+	pool, err := openPool(w)
+	if err != nil {
+		return err
+	}
+	defer pool.Close()
+	at := c.EffectiveAt
+	if at.IsZero() {
+		at = time.Now()
+	}
+	p, err := app.Publish(w.ctx, pool, os.DirFS(filepath.Dir(c.File)), filepath.Base(c.File), at)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintln(w.out, describe(p))
+	return nil
+}
+
+// describe says in a line what publishing did.
+func describe(p app.Published) string {
+	var b strings.Builder
+	if p.New {
+		fmt.Fprintf(&b, "published version %d of %s", p.Version, p.Campaign)
+	} else {
+		fmt.Fprintf(&b, "%s is at version %d already", p.Campaign, p.Version)
+	}
+	fmt.Fprintf(&b, ": %d sites; slots: %d created, %d changed, %d unchanged; %d places",
+		p.Sites, p.Slots.Created, p.Slots.Changed, p.Slots.Unchanged, p.Places)
+	return b.String()
+}
+
+type keysCommand struct {
+	Generate keysGenerateCommand `cmd:"" help:"Print three new keysets as lines for the environment. Keep them secret."`
+}
+
+type keysGenerateCommand struct {
+	Environment string `enum:"development,production" required:"" help:"development or production; keys of one are refused by the other."`
+}
+
+// keyVariables are the variables that hold the keysets.
+var keyVariables = []struct {
+	name    string
+	purpose keys.Purpose
+}{
+	{"JARI_TOKEN_KEYS", keys.Tokens},
+	{"JARI_DATA_KEYS", keys.Data},
+	{"JARI_INDEX_KEYS", keys.Index},
+}
+
+// Run prints new keysets.
+func (c keysGenerateCommand) Run(w surroundings) error {
+	for _, k := range keyVariables {
+		line, err := keys.Generate(c.Environment, k.purpose)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(w.out, "%s=%s\n", k.name, line)
+	}
+	return nil
+}
+
+type configCommand struct {
+	Check bool `help:"Say everything that is wrong with the environment, instead of printing the table."`
+}
+
+// Run prints or checks.
+func (c configCommand) Run(w surroundings) error {
+	if !c.Check {
+		return config.Table(w.out)
+	}
+	cfg, err := config.Load(w.environ)
+	if err != nil {
+		return err
+	}
+	if err := app.CheckSecrets(cfg); err != nil {
+		return err
+	}
+	fmt.Fprintln(w.out, "the configuration can be used")
+	return nil
+}

@@ -1,0 +1,75 @@
+// Command jari is the reservation server and what operators need around it. `jari --help` lists the commands.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+
+	_ "time/tzdata" // zones of campaigns, on machines without a zone database
+
+	"github.com/alecthomas/kong"
+)
+
+// commands are what jari can do.
+type commands struct {
+	Serve    serveCommand    `cmd:"" help:"Serve the API. Configured by the environment; see jari config."`
+	Dev      devCommand      `cmd:"" help:"Serve for development: private stores, generated keys, an example campaign and a clock that can be moved."`
+	Demo     demoCommand     `cmd:"" help:"Walk a citizen's way against a development server, printing each request and answer."`
+	Migrate  migrateCommand  `cmd:"" help:"Bring the schema of Postgres up to date, or look at it."`
+	Campaign campaignCommand `cmd:"" help:"Publish campaigns."`
+	Keys     keysCommand     `cmd:"" help:"Generate the keysets of a deployment."`
+	Config   configCommand   `cmd:"" help:"Print every variable of the environment, or check those that are set."`
+}
+
+// surroundings are what a command sees of the world.
+type surroundings struct {
+	ctx     context.Context
+	environ []string
+	out     io.Writer
+	err     io.Writer
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	err := run(surroundings{ctx: ctx, environ: os.Environ(), out: os.Stdout, err: os.Stderr}, os.Args[1:])
+	if err != nil && !errors.Is(err, context.Canceled) {
+		fmt.Fprintln(os.Stderr, "jari:", err)
+		stop()
+		os.Exit(1)
+	}
+}
+
+func run(w surroundings, arguments []string) error {
+	var c commands
+	exited := -1
+	parser, err := kong.New(&c,
+		kong.Name("jari"),
+		kong.Description("Gives scarce places to people, fairly and durably, while millions ask at once."),
+		kong.Writers(w.out, w.err),
+		kong.Exit(func(code int) { exited = code }),
+		kong.UsageOnError(),
+	)
+	if err != nil {
+		return fmt.Errorf("preparing the commands: %w", err)
+	}
+	parsed, err := parser.Parse(arguments)
+	if exited == 0 {
+		return nil // --help
+	}
+	if err != nil {
+		return fmt.Errorf("%w; see jari --help", err)
+	}
+	return parsed.Run(w)
+}
+
+// logger writes structured lines for machines.
+func logger(w io.Writer, level slog.Level) *slog.Logger {
+	return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: level}))
+}

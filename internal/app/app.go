@@ -1,0 +1,301 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	goredis "github.com/redis/go-redis/v9"
+
+	"jari/internal/booking"
+	"jari/internal/campaign"
+	"jari/internal/clock"
+	"jari/internal/config"
+	"jari/internal/fault"
+	"jari/internal/httpapi"
+	"jari/internal/identity"
+	"jari/internal/keys"
+	"jari/internal/notify"
+	"jari/internal/postgres"
+	"jari/internal/redis"
+	"jari/internal/slot"
+	"jari/internal/token"
+	"jari/internal/waitingroom"
+)
+
+// App is one instance.
+type App struct {
+	// Handler answers the public API, Operations the inner listener.
+	Handler    http.Handler
+	Operations http.Handler
+
+	cfg   config.Config
+	log   *slog.Logger
+	clock clock.Clock
+	pool  *pgxpool.Pool
+	redis *goredis.Client
+
+	campaigns *campaign.Service
+	slots     *slot.Service
+	bookings  *booking.Service
+	identity  *identity.Service
+	messages  *notify.Service
+
+	stopping   atomic.Bool
+	policyOK   atomic.Bool
+	background sync.WaitGroup
+	cancel     context.CancelFunc
+}
+
+// Option changes how an instance is made.
+type Option func(*App)
+
+// WithClock hands in the clock; tests move theirs. The default is the machine's, shifted by the configured offset.
+func WithClock(c clock.Clock) Option { return func(a *App) { a.clock = c } }
+
+// New opens the stores and builds the services. It doesn't need the stores to answer: until they do, the instance isn't
+// ready and says so. It refuses a Redis that answers with the wrong policy.
+func New(ctx context.Context, cfg config.Config, log *slog.Logger, options ...Option) (_ *App, err error) {
+	a := &App{cfg: cfg, log: log, clock: clock.NewSystem(cfg.ClockOffset)}
+	for _, o := range options {
+		o(a)
+	}
+	secrets, err := readSecrets(cfg)
+	if err != nil {
+		return nil, err
+	}
+	if a.pool, err = postgres.Open(ctx, string(cfg.PostgresURL), postgres.Options{
+		MaxConnections: cfg.PostgresConnections, ConnectTimeout: cfg.PostgresConnectTimeout,
+	}); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			a.closeStores()
+		}
+	}()
+	if a.redis, err = redis.Open(string(cfg.RedisURL), redis.Options{
+		PoolSize: cfg.RedisConnections, Timeout: cfg.RedisTimeout,
+	}); err != nil {
+		return nil, err
+	}
+	if err := a.checkPolicy(ctx); err != nil && fault.CodeOf(err) != fault.CodeStoreUnavailable {
+		return nil, err
+	}
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	if err := a.build(secrets, registry); err != nil {
+		return nil, err
+	}
+	a.Operations = httpapi.Operations(a.checks(), registry)
+	a.startBackground()
+	return a, nil
+}
+
+// secrets are the three keysets, opened.
+type secrets struct {
+	tokens *token.Box
+	data   *keys.Sealer
+	index  *keys.Indexer
+}
+
+// readSecrets opens the keysets and reports every one that can't be used. A keyset of the other environment is refused.
+func readSecrets(cfg config.Config) (s secrets, err error) {
+	var faults []error
+	note := func(name string, err error) {
+		if err != nil {
+			faults = append(faults, fmt.Errorf("%s %w", name, err))
+		}
+	}
+	sealer, err := keys.NewSealer(string(cfg.TokenKeys), cfg.Environment, keys.Tokens)
+	note("JARI_TOKEN_KEYS", err)
+	s.data, err = keys.NewSealer(string(cfg.DataKeys), cfg.Environment, keys.Data)
+	note("JARI_DATA_KEYS", err)
+	s.index, err = keys.NewIndexer(string(cfg.IndexKeys), cfg.Environment)
+	note("JARI_INDEX_KEYS", err)
+	s.tokens = token.NewBox(sealer, cfg.Environment)
+	return s, errors.Join(faults...)
+}
+
+// CheckSecrets says what is wrong with the keysets, without opening anything else.
+func CheckSecrets(cfg config.Config) error {
+	_, err := readSecrets(cfg)
+	return err
+}
+
+func (a *App) build(s secrets, registry *prometheus.Registry) (err error) {
+	cfg := a.cfg
+	observe := observeFlushes(registry)
+	observePool(registry, a.pool)
+
+	a.campaigns = campaign.NewService(a.pool, a.clock, cfg.RulesConfirmed, a.log)
+	if a.slots, err = slot.NewService(a.pool, a.redis, a.campaigns, a.clock, s.tokens, slot.Limits{
+		Placements: cfg.HoldsPerPerson, Window: cfg.HoldsWindow,
+	}, a.log); err != nil {
+		return err
+	}
+	a.bookings = booking.NewService(a.pool, a.campaigns, a.slots, a.clock, s.tokens, booking.BatchLimits{
+		Rows: cfg.FlushRows, Lanes: cfg.FlushLanes, Queue: cfg.FlushQueue, Wait: cfg.ConfirmWait,
+	}, a.log, observe)
+	sender, err := a.sender()
+	if err != nil {
+		return err
+	}
+	queue := &codeQueue{}
+	a.identity = identity.NewService(a.pool, a.clock, s.tokens, s.data, s.index, queue, identity.Rules{
+		CodeLifetime: cfg.CodeLifetime, CodeAttempts: cfg.CodeAttempts, ResendWait: cfg.CodeResendWait,
+		CodesPerDay: cfg.CodesPerDay, FailuresPerDay: cfg.FailuresPerDay, PersonsPerPhone: cfg.PersonsPerPhone,
+		SessionLifetime: cfg.SessionLifetime,
+		Phones:          identity.PhoneRules{Region: cfg.PhoneRegion, Regions: cfg.PhoneRegions},
+	}, a.log)
+	if a.messages, err = notify.NewService(notify.Options{
+		Pool: a.pool, Data: s.data, Sender: sender, NoticeKind: booking.NoticeKind, Notices: a.notices,
+		Forget: a.identity.Forget, Log: a.log,
+	}); err != nil {
+		return err
+	}
+	queue.messages = a.messages
+	a.Handler, err = httpapi.New(httpapi.Options{
+		Campaigns: a.campaigns, Slots: a.slots, Bookings: a.bookings, Identity: a.identity,
+		Rooms:    waitingroom.NewService(a.clock, s.tokens, cfg.AdmissionLifetime),
+		Messages: a.messages, Clock: a.clock, Log: a.log, Metrics: registry,
+		Development: cfg.Environment == config.Development, BodyBytes: cfg.BodyBytes,
+		TrustedProxies: cfg.TrustedProxies, AllowedOrigins: cfg.AllowedOrigins,
+	})
+	return err
+}
+
+func (a *App) sender() (notify.Sender, error) {
+	if a.cfg.SMSGateway == "http" {
+		return notify.NewHTTPGateway(a.cfg.SMSURL, a.cfg.SMSUser, string(a.cfg.SMSPassword), a.cfg.SMSFrom, a.cfg.SMSTimeout)
+	}
+	return notify.Inbox{}, nil
+}
+
+// startBackground starts what an instance does beside answering. Nobody is left behind: stop waits for all of it.
+func (a *App) startBackground() {
+	ctx, cancel := context.WithCancel(context.Background())
+	a.cancel = cancel
+	// Known before the first request where the stores answer at once.
+	first, done := context.WithTimeout(ctx, a.cfg.PostgresConnectTimeout)
+	if err := a.Refresh(first); err != nil {
+		a.log.Warn("the published campaigns can't be read yet", "error", err)
+	}
+	done()
+	for _, watch := range []func(context.Context){a.campaigns.Watch, a.slots.Watch, a.identity.Watch, a.startMessages, a.watchPolicy} {
+		a.background.Go(func() { watch(ctx) })
+	}
+}
+
+// Refresh brings what is published into memory now instead of within the next second.
+func (a *App) Refresh(ctx context.Context) error {
+	if err := a.campaigns.Refresh(ctx); err != nil {
+		return err
+	}
+	return a.slots.Refresh(ctx)
+}
+
+// startMessages starts working off messages, as soon as Postgres lets it.
+func (a *App) startMessages(ctx context.Context) {
+	for {
+		// The jobs' own context isn't ended by stopping: Stop lets them finish.
+		err := a.messages.Start(context.WithoutCancel(ctx))
+		if err == nil {
+			return
+		}
+		a.log.Warn("messages can't be worked off yet", "error", err)
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(2 * time.Second):
+		}
+	}
+}
+
+// watchPolicy catches a Redis that only answered after the start, or was replaced by one with another policy.
+func (a *App) watchPolicy(ctx context.Context) {
+	tick := time.NewTicker(10 * time.Second)
+	defer tick.Stop()
+	for {
+		if err := a.checkPolicy(ctx); err != nil && fault.CodeOf(err) != fault.CodeStoreUnavailable && ctx.Err() == nil {
+			a.log.Error("this Redis can't be used", "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+func (a *App) checkPolicy(ctx context.Context) error {
+	err := redis.CheckPolicy(ctx, a.redis)
+	a.policyOK.Store(err == nil)
+	return err
+}
+
+// Serve answers on both listeners until ctx ends, and then stops: new requests are refused, those inside finish, what was
+// asked to be confirmed is decided.
+func (a *App) Serve(ctx context.Context, public, operations net.Listener) error {
+	server := func(h http.Handler) *http.Server {
+		return &http.Server{
+			Handler:           h,
+			ReadHeaderTimeout: a.cfg.HeaderTimeout,
+			ReadTimeout:       a.cfg.RequestTimeout,
+			WriteTimeout:      a.cfg.RequestTimeout,
+			IdleTimeout:       2 * time.Minute,
+			MaxHeaderBytes:    a.cfg.HeaderBytes,
+			ErrorLog:          slog.NewLogLogger(a.log.Handler(), slog.LevelDebug),
+		}
+	}
+	outer, inner := server(a.Handler), server(a.Operations)
+	ended := make(chan error, 2)
+	go func() { ended <- outer.Serve(public) }()
+	go func() { ended <- inner.Serve(operations) }()
+
+	var err error
+	select {
+	case <-ctx.Done():
+	case err = <-ended:
+		err = fmt.Errorf("a listener ended: %w", err)
+	}
+	a.stopping.Store(true)
+	if ctx.Err() != nil && a.cfg.StopDelay > 0 {
+		a.log.Info("stopping soon; still answering", "for", a.cfg.StopDelay)
+		time.Sleep(a.cfg.StopDelay)
+	}
+	a.log.Info("stopping; requests that are inside finish")
+	stopCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), a.cfg.StopTimeout)
+	defer cancel()
+	return errors.Join(err, outer.Shutdown(stopCtx), a.Close(stopCtx), inner.Shutdown(stopCtx))
+}
+
+// Close ends everything but the listeners. It waits for what was asked to be confirmed and for running jobs.
+func (a *App) Close(ctx context.Context) error {
+	err := a.bookings.Close(ctx)
+	a.cancel()
+	a.background.Wait()
+	if e := a.messages.Stop(ctx); e != nil {
+		err = errors.Join(err, fmt.Errorf("stopping background jobs: %w", e))
+	}
+	a.closeStores()
+	return err
+}
+
+func (a *App) closeStores() {
+	if a.redis != nil {
+		_ = a.redis.Close()
+	}
+	if a.pool != nil {
+		a.pool.Close()
+	}
+}

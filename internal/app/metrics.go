@@ -1,0 +1,45 @@
+package app
+
+import (
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// observeFlushes measures the group commit.
+func observeFlushes(registry *prometheus.Registry) func(rows int, took time.Duration, err error) {
+	rows := prometheus.NewHistogram(prometheus.HistogramOpts{
+		Name: "jari_flush_rows", Help: "Bookings confirmed by one transaction.",
+		Buckets: prometheus.ExponentialBuckets(1, 2, 11),
+	})
+	seconds := prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Name: "jari_flush_seconds", Help: "Time of one transaction that confirms bookings, by outcome.",
+		Buckets: prometheus.ExponentialBuckets(.0005, 2, 15),
+	}, []string{"outcome"})
+	registry.MustRegister(rows, seconds)
+	return func(n int, took time.Duration, err error) {
+		outcome := "committed"
+		if err != nil {
+			outcome = "failed"
+		}
+		rows.Observe(float64(n))
+		seconds.WithLabelValues(outcome).Observe(took.Seconds())
+	}
+}
+
+// observePool shows how the pool of Postgres connections does.
+func observePool(registry *prometheus.Registry, pool *pgxpool.Pool) {
+	for _, g := range []struct {
+		name, help string
+		value      func(*pgxpool.Stat) float64
+	}{
+		{"jari_postgres_connections", "Open connections to Postgres.", func(s *pgxpool.Stat) float64 { return float64(s.TotalConns()) }},
+		{"jari_postgres_connections_used", "Connections in use.", func(s *pgxpool.Stat) float64 { return float64(s.AcquiredConns()) }},
+		{"jari_postgres_connections_limit", "Connections at most.", func(s *pgxpool.Stat) float64 { return float64(s.MaxConns()) }},
+		{"jari_postgres_wait_seconds_total", "Time spent waiting for a connection.", func(s *pgxpool.Stat) float64 { return s.AcquireDuration().Seconds() }},
+	} {
+		registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: g.name, Help: g.help},
+			func() float64 { return g.value(pool.Stat()) }))
+	}
+}
