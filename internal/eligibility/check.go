@@ -60,7 +60,8 @@ func (rs *RuleSet) warnings(report *Report) []Warning {
 		if !slices.Contains(newborns, window.Wave) {
 			newborns = append(newborns, window.Wave)
 			list = append(list, Warning{
-				Code: WarnAdmitsNewborns, Waves: []string{window.Wave}, BirthFrom: lastInterval(report).BirthFrom, BirthTo: report.BirthTo,
+				Code: WarnAdmitsNewborns, Waves: []string{window.Wave},
+				BirthFrom: lastInterval(report).BirthFrom, BirthTo: report.BirthTo,
 				Message: fmt.Sprintf("%s admits people born up to %s, the youngest there are.", window.Wave, report.BirthTo),
 			})
 		}

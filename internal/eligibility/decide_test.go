@@ -233,10 +233,15 @@ func TestThePublicQuestionNeverReadsLists(t *testing.T) {
 	}
 	d := rs.DecidePublic(born(t, "1970-01-01"), seoul(t, "2021-06-30 00:00"))
 	want := Decision{
-		Answer:  No,
-		Reasons: []Reason{{Code: WindowNotOpenYet, Wave: "staff", OpensAt: seoul(t, "2021-07-01 00:00")}, {Code: WindowNotOpenYet, Wave: "all", OpensAt: seoul(t, "2021-07-10 00:00")}, {Code: WindowNotOpenYet, Wave: "last", OpensAt: seoul(t, "2021-07-20 00:00")}},
-		Next:    &Next{Wave: "all", EligibleFrom: seoul(t, "2021-07-10 00:00")},
-		NextIf:  &Next{Wave: "staff", EligibleFrom: seoul(t, "2021-07-01 00:00"), DependsOn: []string{"list:staff"}}, RulesVersion: 4,
+		Answer: No,
+		Reasons: []Reason{
+			{Code: WindowNotOpenYet, Wave: "staff", OpensAt: seoul(t, "2021-07-01 00:00")},
+			{Code: WindowNotOpenYet, Wave: "all", OpensAt: seoul(t, "2021-07-10 00:00")},
+			{Code: WindowNotOpenYet, Wave: "last", OpensAt: seoul(t, "2021-07-20 00:00")},
+		},
+		Next:         &Next{Wave: "all", EligibleFrom: seoul(t, "2021-07-10 00:00")},
+		NextIf:       &Next{Wave: "staff", EligibleFrom: seoul(t, "2021-07-01 00:00"), DependsOn: []string{"list:staff"}},
+		RulesVersion: 4,
 	}
 	if diff := cmp.Diff(want, d); diff != "" {
 		t.Error(diff)
@@ -331,7 +336,8 @@ func TestAMoveAsksWhoAndWhichDaysOnly(t *testing.T) {
 			t.Errorf("moving to %s: %+v, want %s", slot, d, want)
 		}
 	}
-	if d := rs.DecideMove(f, later, date(t, "2021-08-15")); !slices.ContainsFunc(d.Reasons, func(r Reason) bool { return r.Code == SlotDayOutOfRange }) {
+	wrongDay := func(r Reason) bool { return r.Code == SlotDayOutOfRange }
+	if d := rs.DecideMove(f, later, date(t, "2021-08-15")); !slices.ContainsFunc(d.Reasons, wrongDay) {
 		t.Errorf("the reasons are %+v", d.Reasons)
 	}
 	if d := rs.DecideMove(born(t, "1980-05-05"), later, date(t, "2021-08-16")); d.Answer != No {
@@ -401,5 +407,71 @@ func TestNeedsAreTheFactsThatRulesName(t *testing.T) {
 	}
 	if diff := cmp.Diff(Needs{}, korea(t).Needs()); diff != "" {
 		t.Error(diff)
+	}
+}
+
+func TestARuleSetSaysWhatItWasMadeOf(t *testing.T) {
+	t.Parallel()
+	spec := koreaSpec(t)
+	rs := compile(t, spec)
+	if rs.Version() != 2021 || rs.Zone().String() != "Asia/Seoul" {
+		t.Errorf("version %d in %s", rs.Version(), rs.Zone())
+	}
+	waves := rs.Waves()
+	if diff := cmp.Diff(spec.Waves, waves); diff != "" {
+		t.Error(diff)
+	}
+	waves[0].ID = "changed"
+	spec.Waves[1].ID = "changed"
+	if _, known := rs.Wave("changed"); known || rs.Waves()[1].ID != "F1" {
+		t.Error("a caller can change the rules")
+	}
+	if w, known := rs.Wave("F1"); !known || w.ID != "F1" {
+		t.Errorf("F1 is %+v", w)
+	}
+}
+
+func TestReasonsAreBounded(t *testing.T) {
+	t.Parallel()
+	var parts []Rule
+	for i := range MaxReasons + 5 {
+		parts = append(parts, Rule{Region: []string{string(rune('A' + i))}})
+	}
+	f := born(t, "1970-01-01")
+	f.Region = LivesIn("")
+	if d := oneWave(t, Rule{Any: parts}).Decide(f, seoul(t, "2021-07-20 12:00")); d.Answer != No || len(d.Reasons) != MaxReasons {
+		t.Errorf("%s with %d reasons", d.Answer, len(d.Reasons))
+	}
+}
+
+// In Newfoundland, clocks were once set back at one minute past midnight: 7 November 2010 began, was the 6th again for
+// an hour, and began once more. Between the two, the next instant at which somebody is five is the second beginning.
+func TestADayThatBeginsTwiceIsWaitedForTwice(t *testing.T) {
+	t.Parallel()
+	five, _ := ages(5, 0)
+	opens := time.Date(2010, 11, 1, 0, 0, 0, 0, time.UTC)
+	rs := compile(t, Spec{Zone: zone(t, "America/St_Johns"), Waves: []Wave{{
+		ID: "W", Rule: Rule{FullAge: &FullAge{Min: five, On: Day{Kind: OnAsking}}}, OpensAt: opens, ClosesAt: opens.AddDate(0, 1, 0),
+		SlotsFrom: date(t, "2010-11-01"), SlotsTo: date(t, "2010-12-31"),
+	}}})
+	f := born(t, "2005-11-07")
+	first := time.Date(2010, 11, 7, 2, 30, 0, 0, time.UTC)
+	second := time.Date(2010, 11, 7, 3, 30, 0, 0, time.UTC)
+	for _, c := range []struct {
+		at   time.Time
+		want Answer
+		next time.Time
+	}{
+		{first.Add(-1), No, first},
+		{first, Yes, time.Time{}},
+		{first.Add(time.Minute - 1), Yes, time.Time{}},
+		{first.Add(time.Minute), No, second},
+		{second.Add(-1), No, second},
+		{second, Yes, time.Time{}},
+	} {
+		d := rs.Decide(f, c.at)
+		if d.Answer != c.want || (d.Next == nil) != c.next.IsZero() || (d.Next != nil && !d.Next.EligibleFrom.Equal(c.next)) {
+			t.Errorf("at %s: %s, next %+v, want %s, %s", c.at, d.Answer, d.Next, c.want, c.next)
+		}
 	}
 }

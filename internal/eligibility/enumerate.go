@@ -277,8 +277,9 @@ func (e *enumeration) ask(facts *Facts, dayDigit, yearDigit int) int {
 				e.key = binary.BigEndian.AppendUint16(e.key, uint16(j)) //nolint:gosec // MaxWindowDays bounds it.
 			}
 			if answer != No {
-				e.key = append(e.key, byte(i), byte(answer))                                                            //nolint:gosec // MaxWaves bounds it.
-				e.key = binary.BigEndian.AppendUint16(binary.BigEndian.AppendUint16(e.key, uint16(unknown)), uint16(j)) //nolint:gosec // As above.
+				e.key = append(e.key, byte(i), byte(answer))                  //nolint:gosec // MaxWaves bounds it.
+				e.key = binary.BigEndian.AppendUint16(e.key, uint16(unknown)) //nolint:gosec // Leaves bound it.
+				e.key = binary.BigEndian.AppendUint16(e.key, uint16(j))       //nolint:gosec // MaxWindowDays bounds it.
 			}
 			last, lastUnknown = answer, unknown
 		}
@@ -463,7 +464,8 @@ func (rs *RuleSet) profiles(most int) (profiles []Facts, notCovered []string) {
 			}
 			dimensions = append(dimensions, ways)
 		}
-		notCovered = append(notCovered, "Dose dates are those at which a rule turns within a window; other dates lie between them.")
+		notCovered = append(notCovered,
+			"Dose dates are those at which a rule turns within a window; other dates lie between them.")
 	}
 	if len(dimensions) == 0 {
 		return profiles, notCovered

@@ -121,10 +121,9 @@ func TestTheTypoOfTheNoticeIsSeenAtAGlance(t *testing.T) {
 	i := slices.IndexFunc(spec.Waves, func(w Wave) bool { return w.ID == "U3" })
 	spec.Waves[i].Rule = Rule{BirthDate: &BirthDate{From: date(t, "2003-01-01")}}
 	after := Enumerate(compile(t, spec), Options{BirthTo: date(t, "2021-12-31")})
-	has := func(code WarningCode, wave string) bool {
-		return slices.ContainsFunc(after.Warnings, func(w Warning) bool { return w.Code == code && slices.Contains(w.Waves, wave) })
-	}
-	if !has(WarnAdmitsNewborns, "U3") {
+	if !slices.ContainsFunc(after.Warnings, func(w Warning) bool {
+		return w.Code == WarnAdmitsNewborns && slices.Equal(w.Waves, []string{"U3"})
+	}) {
 		t.Errorf("%+v", after.Warnings)
 	}
 	d := Diff(before, after)
@@ -205,7 +204,10 @@ func TestGapsAndOverlapsAreSeen(t *testing.T) {
 			SlotsFrom: date(t, "2021-09-01"), SlotsTo: date(t, "2021-09-30"),
 		}
 	}
-	older, younger := `{"birth_date":{"from":"1960-01-01","to":"1964-12-31"}}`, `{"birth_date":{"from":"1965-01-02","to":"1970-12-31"}}`
+	older := `{"birth_date":{"from":"1960-01-01","to":"1964-12-31"}}`
+	younger := `{"birth_date":{"from":"1965-01-02","to":"1970-12-31"}}`
+	next := `{"birth_date":{"from":"1965-01-01","to":"1970-12-31"}}`
+	until2000 := `{"birth_date":{"from":"1900-01-01","to":"2000-12-31"}}`
 	july := func(id, ruleText string) Wave { return wave(id, ruleText, "2021-07-01 20:00", "2021-07-02 18:00") }
 	for name, c := range map[string]struct {
 		waves []Wave
@@ -217,16 +219,28 @@ func TestGapsAndOverlapsAreSeen(t *testing.T) {
 		},
 		"digits that nobody thought of": {
 			[]Wave{july("A", `{"all":[{"birth_day_digit":[1,2,3,4,5,6,7,8]},{"birth_date":{"from":"1960-01-01","to":"1970-12-31"}}]}`)},
-			[]string{"gap : No wave admits people born 1960-01-01 to 1970-12-31, day ending in 0, 9, while some admit older and younger people."},
+			[]string{
+				"gap : No wave admits people born 1960-01-01 to 1970-12-31, day ending in 0, 9, " +
+					"while some admit older and younger people.",
+			},
 		},
 		"two days, one window inside the other": {
 			[]Wave{july("A", older), wave("B", older, "2021-07-02 00:00", "2021-07-03 18:00")},
 			[]string{"overlap A B: B opens while A is open for the same people, born between 1960-01-01 and 1964-12-31."},
 		},
-		"two windows of one day":                 {[]Wave{july("A", older), wave("B", older, "2021-07-01 21:00", "2021-07-03 18:00")}, nil},
-		"a second chance after the first":        {[]Wave{july("A", older), wave("B", older, "2021-07-02 18:00", "2021-07-03 18:00")}, nil},
-		"others at the same time":                {[]Wave{july("A", older), wave("B", `{"birth_date":{"from":"1965-01-01","to":"1970-12-31"}}`, "2021-07-02 00:00", "2021-07-03 18:00")}, nil},
-		"an overlap only for a list is intended": {[]Wave{july("A", `{"in_list":"staff"}`), wave("B", `{"birth_date":{"from":"1900-01-01","to":"2000-12-31"}}`, "2021-07-02 00:00", "2021-07-03 18:00")}, []string{"admits_newborns A: A admits people born up to 2021-07-01, the youngest there are."}},
+		"two windows of one day": {
+			[]Wave{july("A", older), wave("B", older, "2021-07-01 21:00", "2021-07-03 18:00")}, nil,
+		},
+		"a second chance after the first": {
+			[]Wave{july("A", older), wave("B", older, "2021-07-02 18:00", "2021-07-03 18:00")}, nil,
+		},
+		"others at the same time": {
+			[]Wave{july("A", older), wave("B", next, "2021-07-02 00:00", "2021-07-03 18:00")}, nil,
+		},
+		"an overlap only for a list is intended": {
+			[]Wave{july("A", `{"in_list":"staff"}`), wave("B", until2000, "2021-07-02 00:00", "2021-07-03 18:00")},
+			[]string{"admits_newborns A: A admits people born up to 2021-07-01, the youngest there are."},
+		},
 		"nobody": {
 			[]Wave{july("A", older), july("B", `{"all":[{"birth_date":{"to":"1950-12-31"}},{"birth_date":{"from":"1951-01-01"}}]}`)},
 			[]string{"admits_nobody B: B admits nobody in any profile that was enumerated."},
@@ -234,7 +248,8 @@ func TestGapsAndOverlapsAreSeen(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			report := Enumerate(compile(t, Spec{Zone: zone(t, "Asia/Seoul"), Waves: c.waves}), Options{BirthTo: date(t, "2021-07-01")})
+			rs := compile(t, Spec{Zone: zone(t, "Asia/Seoul"), Waves: c.waves})
+			report := Enumerate(rs, Options{BirthTo: date(t, "2021-07-01")})
 			var got []string
 			for _, w := range report.Warnings {
 				if w.Code != WarnWaveWithoutCase {
@@ -311,7 +326,8 @@ func TestDosesAreEnumeratedWhereTheyTurn(t *testing.T) {
 
 func TestBirthdaysCutWindowsAtMidnight(t *testing.T) {
 	t.Parallel()
-	rs := oneWave(t, rule(t, `{"all":[{"full_age":{"min":5,"max":11,"on":"asking"}},{"not":{"full_age":{"min":5,"max":5,"on":"asking"}}}]}`))
+	rs := oneWave(t, rule(t, `{"all":[{"full_age":{"min":5,"max":11,"on":"asking"}},
+		{"not":{"full_age":{"min":5,"max":5,"on":"asking"}}}]}`))
 	report := Enumerate(rs, Options{BirthFrom: date(t, "2009-06-30"), BirthTo: date(t, "2016-01-01")})
 	at := func(birth string) string {
 		for _, interval := range report.Profiles[0].Intervals {
@@ -362,8 +378,8 @@ func TestHeadsAreCountedByTheDaysOfAYear(t *testing.T) {
 	t.Parallel()
 	rs := oneWave(t, rule(t, `{"any":[{"birth_date":{"from":"2000-02-01","to":"2001-01-31"}},{"in_list":"a"}]}`))
 	report := Enumerate(rs, Options{
-		BirthFrom: date(t, "1999-01-01"), BirthTo: date(t, "2001-12-31"), Population: map[int]int64{2000: 366_000, 2001: 365_000, 1990: 7},
-		MaxProfiles: 3,
+		BirthFrom: date(t, "1999-01-01"), BirthTo: date(t, "2001-12-31"), MaxProfiles: 3,
+		Population: map[int]int64{2000: 366_000, 2001: 365_000, 1990: 7},
 	})
 	want := []HeadCounts{
 		{Waves: []HeadCount{{Wave: "W", People: 731_000, Depending: 365_000}}, Admitted: 731_000},            // Depends on the list.
@@ -395,7 +411,10 @@ func TestCasesPassFailAndCoverWaves(t *testing.T) {
 		{Facts: born(t, "1963-01-01"), At: at("2021-07-20 18:00"), Expect: Yes, SlotOn: date(t, "2021-07-26"), Wave: "E3"},
 		{Name: "slot", Facts: born(t, "1963-01-01"), At: at("2021-07-20 18:00"), Expect: Yes, SlotOn: date(t, "2021-07-25")},
 		{Name: "typo", Facts: born(t, "1969-01-01"), At: at("2021-07-20 02:00"), Expect: Yes},
-		{Name: "next", Facts: born(t, "1969-01-01"), At: at("2021-07-20 02:00"), Expect: No, NextWave: "F3", EligibleFrom: at("2021-07-21 20:00")},
+		{
+			Name: "next", Facts: born(t, "1969-01-01"), At: at("2021-07-20 02:00"), Expect: No,
+			NextWave: "F3", EligibleFrom: at("2021-07-21 20:00"),
+		},
 		{Name: "never", Facts: born(t, "1950-01-01"), At: at("2021-07-20 02:00"), Expect: No, EligibleFrom: at("2021-07-21 20:00")},
 		{Name: "unknown wave", Facts: born(t, "1969-01-01"), At: at("2021-07-20 02:00"), Expect: Yes, Wave: "F9"},
 		{Name: "no instant", Facts: born(t, "1969-01-01"), Expect: No},
@@ -419,7 +438,8 @@ func TestCasesPassFailAndCoverWaves(t *testing.T) {
 		t.Error(diff)
 	}
 	// E3 and F1 are named or decide; no other wave has a case.
-	if len(report.WavesWithoutCase) != 17 || slices.Contains(report.WavesWithoutCase, "F1") || slices.Contains(report.WavesWithoutCase, "E3") {
+	without := report.WavesWithoutCase
+	if len(without) != 17 || slices.Contains(without, "F1") || slices.Contains(without, "E3") {
 		t.Errorf("without a case: %q", report.WavesWithoutCase)
 	}
 }
@@ -432,7 +452,8 @@ func TestCasesAreReadFromJSON(t *testing.T) {
 		"eligible_from":"2021-07-21T20:00:00+09:00"}`), &c)
 	want := Case{
 		Name: "n", Facts: Facts{
-			BirthDate: date(t, "1967-01-01"), Lists: OnLists("a"), Region: LivesIn("11"), Doses: HadDoses(Dose{Number: 1, On: date(t, "2021-05-29")}),
+			BirthDate: date(t, "1967-01-01"), Lists: OnLists("a"), Region: LivesIn("11"),
+			Doses: HadDoses(Dose{Number: 1, On: date(t, "2021-05-29")}),
 		}, At: seoul(t, "2021-07-20 02:00"), SlotOn: date(t, "2021-08-16"), Expect: Depends, Wave: "F1", NextWave: "F3",
 		EligibleFrom: seoul(t, "2021-07-21 20:00"),
 	}

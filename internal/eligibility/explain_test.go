@@ -202,3 +202,20 @@ func TestAnExplanationShowsTheClocksOfItsZone(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+func TestEveryUnknownFactHasAName(t *testing.T) {
+	t.Parallel()
+	d := Decision{Answer: Depends, DependsOn: []string{"list:staff", "region", "dose:2"}}
+	want := "You may be able to book now. It depends on whether you are on the list “staff”, and on where you live, " +
+		"and on when you had dose 2."
+	if got := Explain(d, "en", nil, nil); got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+	want = "지금 예약하실 수도 있습니다. 다음을 확인해야 합니다: ‘staff’ 대상자이신지, 사시는 곳, 2차 접종을 언제 받으셨는지."
+	if got := Explain(d, "ko", nil, nil); got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+	if got := Explain(Decision{Answer: Yes}, "en", nil, nil); got != "You can book now." {
+		t.Error(got)
+	}
+}
