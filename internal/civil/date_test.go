@@ -151,7 +151,7 @@ func TestDigitOfTheDay(t *testing.T) {
 	}
 }
 
-func TestDatesCostNoMemory(t *testing.T) {
+func TestDatesCostNoMemory(t *testing.T) { //nolint:paralleltest // AllocsPerRun counts those of other goroutines too.
 	zone := load(t, "Asia/Seoul")
 	at := time.Unix(1_626_700_000, 0)
 	var sink int

@@ -1,7 +1,7 @@
 package eligibility
 
 import (
-	"fmt"
+	"strconv"
 	"testing"
 	"time"
 
@@ -13,7 +13,7 @@ import (
 
 func (row *koreaRow) admits(birth string) bool {
 	return row.birthFrom <= birth && birth <= row.birthTo &&
-		(row.digit < 0 || birth[len(birth)-1:] == fmt.Sprint(row.digit))
+		(row.digit < 0 || birth[len(birth)-1:] == strconv.Itoa(row.digit))
 }
 
 func (row *koreaRow) openAt(at time.Time) bool {

@@ -30,4 +30,6 @@
 //	explain.go    a decision as sentences, Korean and English
 //	enumerate.go  every birth date at every boundary, before publishing
 //	check.go      warnings, differences, head counts, cases
+//
+// The suite's own proof is testdata/seeded-bugs.json: bugs that it has to catch, each with the test that then fails.
 package eligibility

@@ -274,12 +274,12 @@ func (e *enumeration) ask(facts *Facts, dayDigit, yearDigit int) int {
 			}
 			// A change: what began ends here, and what isn't no begins here.
 			if last != No {
-				e.key = binary.BigEndian.AppendUint16(e.key, uint16(j)) //nolint:gosec // MaxWindowDays bounds it.
+				e.key = binary.BigEndian.AppendUint16(e.key, uint16(j)) // MaxWindowDays bounds it.
 			}
 			if answer != No {
-				e.key = append(e.key, byte(i), byte(answer))                  //nolint:gosec // MaxWaves bounds it.
-				e.key = binary.BigEndian.AppendUint16(e.key, uint16(unknown)) //nolint:gosec // Leaves bound it.
-				e.key = binary.BigEndian.AppendUint16(e.key, uint16(j))       //nolint:gosec // MaxWindowDays bounds it.
+				e.key = append(e.key, byte(i), byte(answer)) //nolint:gosec // MaxWaves bounds it.
+				e.key = binary.BigEndian.AppendUint32(e.key, uint32(unknown))
+				e.key = binary.BigEndian.AppendUint16(e.key, uint16(j)) // MaxWindowDays bounds it.
 			}
 			last, lastUnknown = answer, unknown
 		}
@@ -297,19 +297,19 @@ func (e *enumeration) ask(facts *Facts, dayDigit, yearDigit int) int {
 	return number
 }
 
-// decode turns a key of ask into windows. A window is 8 bytes: wave, answer, unknown facts, first moment, end.
+// decode turns a key of ask into windows. A window is 10 bytes: wave, answer, unknown facts, first moment, end.
 func (e *enumeration) decode(key []byte) []Window {
 	var list []Window
-	for ; len(key) > 0; key = key[8:] {
+	for ; len(key) > 0; key = key[10:] {
 		w := &e.rs.waves[key[0]]
 		moments := e.moments[key[0]]
 		closes := w.closes
-		if end := int(binary.BigEndian.Uint16(key[6:])); end < len(moments) {
+		if end := int(binary.BigEndian.Uint16(key[8:])); end < len(moments) {
 			closes = moments[end].at
 		}
 		list = append(list, Window{
-			Wave: w.id, OpensAt: moments[binary.BigEndian.Uint16(key[4:])].at, ClosesAt: closes,
-			DependsOn: e.names[binary.BigEndian.Uint16(key[2:])],
+			Wave: w.id, OpensAt: moments[binary.BigEndian.Uint16(key[6:])].at, ClosesAt: closes,
+			DependsOn: e.names[binary.BigEndian.Uint32(key[2:])],
 		})
 	}
 	return list

@@ -117,7 +117,7 @@ func born(t testing.TB, s string) Facts {
 	return Facts{BirthDate: date(t, s)}
 }
 
-func TestAYesCostsNoMemory(t *testing.T) {
+func TestAYesCostsNoMemory(t *testing.T) { //nolint:paralleltest // AllocsPerRun counts those of other goroutines too.
 	rs := korea(t)
 	f, at := born(t, "1967-01-01"), seoul(t, "2021-07-20 02:00")
 	slot := date(t, "2021-08-16")

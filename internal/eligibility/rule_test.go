@@ -3,8 +3,8 @@ package eligibility
 import (
 	"encoding/json"
 	"errors"
-	"fmt"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -139,7 +139,7 @@ func TestCompileNamesEveryFault(t *testing.T) {
 	}
 	regions := make([]string, MaxRegions+1)
 	for i := range regions {
-		regions[i] = fmt.Sprint(i)
+		regions[i] = strconv.Itoa(i)
 	}
 	bad := civil.Date{Year: 2021, Month: 2, Day: 30}
 	for name, c := range map[string]struct {
@@ -240,7 +240,7 @@ func TestCompileTakesWhatIsJustWithinTheLimits(t *testing.T) {
 	opens := seoul(t, "2021-01-01 00:00")
 	for i, r := range []Rule{wide, deep} {
 		compile(t, Spec{Zone: zone(t, "Asia/Seoul"), Waves: []Wave{{
-			ID: fmt.Sprint(i), Rule: r, OpensAt: opens, ClosesAt: opens.Add(MaxWindowDays * 24 * time.Hour),
+			ID: strconv.Itoa(i), Rule: r, OpensAt: opens, ClosesAt: opens.Add(MaxWindowDays * 24 * time.Hour),
 			SlotsFrom: date(t, "2021-01-01"), SlotsTo: civil.AddDays(date(t, "2021-01-01"), MaxSlotDays-1),
 		}}})
 	}
