@@ -405,7 +405,8 @@ func windowsKey(windows []Window) string {
 // Case is one expectation that a campaign file states about its own rules.
 type Case struct {
 	Name string `json:"name,omitempty"`
-	Facts
+	// Facts stand beside the other members, in JSON as in YAML.
+	Facts  `yaml:",inline"`
 	At     time.Time  `json:"at"`
 	SlotOn civil.Date `json:"slot_on,omitzero"` // Set: the question is about a slot of that day.
 	Expect Answer     `json:"expect"`
