@@ -8,8 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/jackc/pgx/v5/pgxpool"
-
 	"jari/internal/app"
 	"jari/internal/config"
 	"jari/internal/keys"
@@ -68,7 +66,11 @@ func (migrateDownCommand) Run(w surroundings) error {
 
 // Run compares the database with this binary.
 func (migrateStatusCommand) Run(w surroundings) error {
-	pool, err := openPool(w)
+	cfg, err := storeURL(w)
+	if err != nil {
+		return err
+	}
+	pool, err := postgres.Open(w.ctx, string(cfg.PostgresURL), few(cfg))
 	if err != nil {
 		return err
 	}
@@ -91,14 +93,9 @@ func (migrateStatusCommand) Run(w surroundings) error {
 	return nil
 }
 
-func openPool(w surroundings) (*pgxpool.Pool, error) {
-	cfg, err := storeURL(w)
-	if err != nil {
-		return nil, err
-	}
-	return postgres.Open(w.ctx, string(cfg.PostgresURL), postgres.Options{
-		MaxConnections: 4, ConnectTimeout: cfg.PostgresConnectTimeout,
-	})
+// few is enough for a command.
+func few(cfg config.Config) postgres.Options {
+	return postgres.Options{MaxConnections: 4, ConnectTimeout: cfg.PostgresConnectTimeout}
 }
 
 type campaignCommand struct {
@@ -112,7 +109,11 @@ type publishCommand struct {
 
 // Run publishes.
 func (c publishCommand) Run(w surroundings) error {
-	pool, err := openPool(w)
+	cfg, err := storeURL(w)
+	if err != nil {
+		return err
+	}
+	pool, err := postgres.Open(w.ctx, string(cfg.PostgresURL), few(cfg))
 	if err != nil {
 		return err
 	}

@@ -303,7 +303,7 @@ func ruleChangeKeepsBooked(t *testing.T) {
 func TestSuitePassesInAnyZone(t *testing.T) {
 	t.Parallel()
 	if os.Getenv("JARI_TEST_ZONE") != "" || testing.Short() {
-		t.Skip("within a zone already, or short")
+		return // within one of those processes, or asked to be short
 	}
 	t.Run("suite_passes_in_any_zone", func(t *testing.T) {
 		t.Parallel()

@@ -25,7 +25,7 @@ func TestSeededBugsFitTheCode(t *testing.T) {
 		t.Errorf("%d bugs", len(bugs))
 	}
 	if os.Getenv("JARI_SEEDED_BUG") != "" {
-		t.Skip("a bug is planted: its own text is gone")
+		return // a bug is planted: its own text is gone
 	}
 	for _, bug := range bugs {
 		source, err := os.ReadFile(filepath.Join("..", "..", filepath.FromSlash(bug.File)))

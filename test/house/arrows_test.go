@@ -24,6 +24,7 @@ var storage = []string{"internal/postgres", "internal/redis"}
 // decides, and a package that isn't in it fails the test until somebody has thought about its place.
 var arrows = []arrow{
 	{from: "internal/civil", why: "dates and birth dates are arithmetic: no clock, no store, no rule"},
+	{from: "deploy/nginx", why: "the edge's configuration is tested against the contract's document, not the code"},
 	{from: "internal/clock", why: "time is handed in, so whoever hands it in can't depend on its users"},
 	{from: "internal/fault", why: "the one error type crosses all packages, so it can't know any of them"},
 	{from: "internal/keys", may: []string{"internal/fault"}, why: "keys are opened at the start and know nobody's use of them"},
