@@ -1,0 +1,112 @@
+package jaritest
+
+import "testing/fstest"
+
+// Small is the campaign that instances have unless a test asks for another: the waves of July 2021 over four sites, so
+// that it is published in no time.
+const Small = "small-2021"
+
+// The sites of the small campaign. Each is open on Tuesdays from 27 July to 24 August 2021, at nine and at ten.
+const (
+	SiteOfOne  = "one"    // in seoul; one place an hour
+	SiteOfFew  = "few"    // in seoul; three places an hour
+	SiteOfMany = "many"   // in seoul; a hundred places an hour
+	Island     = "island" // in jeju; two places an hour
+)
+
+// Regions of the small campaign.
+const (
+	Region      = "seoul"
+	EmptyRegion = "sejong" // has no site
+)
+
+// FirstDay is the first day that waves F1 to F3 may book and sites are open, LastDay the last.
+const (
+	FirstDay = "2021-08-17"
+	LastDay  = "2021-08-24"
+)
+
+// Birth dates of the waves.
+const (
+	BornForE3 = "1964-05-05" // may book when the clock begins
+	BornForF1 = "1967-03-09" // two minutes later
+	BornForF2 = "1970-06-15" // a day later
+)
+
+// Instants of the night.
+const (
+	Begins  = "2021-07-19T19:58:00+09:00" // where the clock stands at the start
+	OpensF1 = "2021-07-19T20:00:00+09:00"
+)
+
+func smallCampaign() fstest.MapFS {
+	return fstest.MapFS{
+		"campaign.yaml": {Data: []byte(smallDocument)},
+		"sites.csv":     {Data: []byte(smallSites)},
+		"slots.yaml":    {Data: []byte(smallSlots)},
+	}
+}
+
+const smallDocument = `
+campaign: small-2021
+title: {ko: 작은 예약, en: A small campaign}
+zone: Asia/Seoul
+hold_seconds: 300
+book_until_seconds: 86400
+change_until_seconds: 86400
+regions:
+  - {region: seoul, name: {ko: 서울특별시, en: Seoul}}
+  - {region: jeju, name: {ko: 제주특별자치도, en: Jeju}}
+  - {region: sejong, name: {ko: 세종특별자치시, en: Sejong}}
+waves:
+  - wave: E3
+    title: {ko: 55~59세, en: Ages 55 to 59}
+    who_in_words: {ko: 1962년부터 1966년 사이에 태어나신 분, en: If you were born from 1962 to 1966}
+    who: {birth_date: {from: "1962-01-01", to: "1966-12-31"}}
+    opens_at: "2021-07-14T20:00:00+09:00"
+    closes_at: "2021-07-24T18:00:00+09:00"
+    slots: {from: "2021-07-26", to: "2021-08-14"}
+  - wave: F1
+    title: {ko: 53~54세, en: Ages 53 and 54}
+    who_in_words: {ko: 1967년과 1968년에 태어나신 분, en: If you were born in 1967 or 1968}
+    who: {birth_date: {from: "1967-01-01", to: "1968-12-31"}}
+    opens_at: "2021-07-19T20:00:00+09:00"
+    closes_at: "2021-07-20T18:00:00+09:00"
+    slots: {from: "2021-08-16", to: "2021-08-28"}
+  - wave: F2
+    title: {ko: 50~52세, en: Ages 50 to 52}
+    who_in_words: {ko: 1969년부터 1971년 사이에 태어나신 분, en: If you were born from 1969 to 1971}
+    who: {birth_date: {from: "1969-01-01", to: "1971-12-31"}}
+    opens_at: "2021-07-20T20:00:00+09:00"
+    closes_at: "2021-07-21T18:00:00+09:00"
+    slots: {from: "2021-08-16", to: "2021-08-28"}
+  - wave: F3
+    title: {ko: 50~54세 모두, en: All ages from 50 to 54}
+    who_in_words: {ko: 1967년부터 1971년 사이에 태어나신 분, en: If you were born from 1967 to 1971}
+    who: {birth_date: {from: "1967-01-01", to: "1971-12-31"}}
+    opens_at: "2021-07-21T20:00:00+09:00"
+    closes_at: "2021-07-24T18:00:00+09:00"
+    slots: {from: "2021-08-16", to: "2021-08-28"}
+sites: sites.csv
+slots: slots.yaml
+cases:
+  - {name: E3, facts: {birth_date: "1964-05-05"}, at: "2021-07-19T19:58:00+09:00", expect: "yes", wave: E3}
+  - {name: F1, facts: {birth_date: "1967-03-09"}, at: "2021-07-19T20:00:00+09:00", expect: "yes", wave: F1}
+  - {name: F2, facts: {birth_date: "1970-06-15"}, at: "2021-07-20T20:00:00+09:00", expect: "yes", wave: F2}
+  - {name: F3, facts: {birth_date: "1970-06-15"}, at: "2021-07-21T20:00:00+09:00", expect: "yes", wave: F3}
+`
+
+const smallSites = `site_id,region,name,name_en,address,telephone,latitude,longitude,wheelchair,slot_template
+one,seoul,하나의원,One Clinic,서울특별시 하나구 하나로 1,02-0000-0001,37.50,127.00,yes,one
+few,seoul,셋의원,Few Clinic,서울특별시 하나구 하나로 3,02-0000-0003,37.51,127.01,no,few
+many,seoul,큰체육관,Great Hall,서울특별시 하나구 하나로 100,,37.60,127.10,yes,many
+island,jeju,섬의원,Island Clinic,제주특별자치도 섬시 섬로 2,,,,no,island
+`
+
+const smallSlots = `
+templates:
+  one: {weekdays: [tue], from: "2021-07-27", to: "2021-08-24", except: [], hours: [{from: "09:00", to: "11:00", every_minutes: 60, capacity: 1}]}
+  few: {weekdays: [tue], from: "2021-07-27", to: "2021-08-24", except: [], hours: [{from: "09:00", to: "11:00", every_minutes: 60, capacity: 3}]}
+  many: {weekdays: [tue], from: "2021-07-27", to: "2021-08-24", except: [], hours: [{from: "09:00", to: "11:00", every_minutes: 60, capacity: 100}]}
+  island: {weekdays: [tue], from: "2021-07-27", to: "2021-08-24", except: [], hours: [{from: "09:00", to: "11:00", every_minutes: 60, capacity: 2}]}
+`

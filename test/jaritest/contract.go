@@ -1,0 +1,189 @@
+package jaritest
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/getkin/kin-openapi/openapi3filter"
+	"github.com/getkin/kin-openapi/routers"
+
+	"jari/openapi"
+)
+
+// contract is openapi/jari.yaml, ready to be held against answers.
+type contract struct{ document *openapi3.T }
+
+var registerCalendar = sync.OnceFunc(func() {
+	openapi3filter.RegisterBodyDecoder("text/calendar", openapi3filter.PlainBodyDecoder)
+})
+
+func readContract(t testing.TB) *contract {
+	t.Helper()
+	registerCalendar()
+	return &contract{document: Document(t)}
+}
+
+// Document is the contract, read for this caller alone.
+func Document(t testing.TB) *openapi3.T {
+	t.Helper()
+	document, err := openapi3.NewLoader().LoadFromData(openapi.Document)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return document
+}
+
+// pages answer without being operations of the contract.
+func isPage(path string) bool {
+	return path == "/openapi.yaml" || path == "/docs" || strings.HasPrefix(path, "/docs/")
+}
+
+// check says what in an exchange the contract doesn't allow.
+func (c *contract) check(r *http.Request, sent []byte, got Response) error {
+	route, parameters := c.find(r)
+	if route == nil {
+		return c.checkOutside(r, got)
+	}
+	request := &openapi3filter.RequestValidationInput{
+		Request: withBody(r, sent), PathParams: parameters, Route: route,
+		Options: &openapi3filter.Options{MultiError: true, AuthenticationFunc: openapi3filter.NoopAuthenticationFunc},
+	}
+	building.RLock() // the validator's table of formats is global
+	defer building.RUnlock()
+	if got.Status < http.StatusBadRequest {
+		// What the server accepts, the contract has to allow.
+		if err := openapi3filter.ValidateRequest(r.Context(), request); err != nil {
+			return fmt.Errorf("the server answered %d to a request that the contract refuses: %w", got.Status, err)
+		}
+	}
+	answer := &openapi3filter.ResponseValidationInput{
+		RequestValidationInput: request, Status: got.Status, Header: got.Header,
+		Options: &openapi3filter.Options{MultiError: true, IncludeResponseStatus: true},
+	}
+	answer.SetBodyBytes(got.Body)
+	if err := openapi3filter.ValidateResponse(r.Context(), answer); err != nil {
+		return fmt.Errorf("the contract doesn't allow the answer %d %s: %w", got.Status, got.Code, err)
+	}
+	if declared := route.Operation.Responses.Status(got.Status); declared != nil && len(declared.Value.Content) == 0 && len(got.Body) > 0 {
+		return fmt.Errorf("the answer %d has a body and the contract says it has none", got.Status)
+	}
+	return nil
+}
+
+// checkOutside is for what isn't an operation: pages, and problems about paths and methods that don't exist.
+func (c *contract) checkOutside(r *http.Request, got Response) error {
+	if isPage(r.URL.Path) && got.Status < http.StatusBadRequest {
+		return nil
+	}
+	if got.Status != http.StatusNotFound && got.Status != http.StatusMethodNotAllowed {
+		return fmt.Errorf("no operation of the contract, and the answer is %d", got.Status)
+	}
+	if r.Method == http.MethodHead {
+		return nil
+	}
+	return c.checkProblem(got)
+}
+
+func (c *contract) checkProblem(got Response) error {
+	var problem any
+	if err := got.decode(&problem); err != nil {
+		return fmt.Errorf("the answer %d isn't a problem: %w", got.Status, err)
+	}
+	building.RLock()
+	defer building.RUnlock()
+	return c.document.Components.Schemas["Problem"].Value.VisitJSON(problem, openapi3.MultiErrors())
+}
+
+// find gives the operation of a request. Paths are compared part by part, as they were sent.
+func (c *contract) find(r *http.Request) (*routers.Route, map[string]string) {
+	sent := strings.Split(r.URL.EscapedPath(), "/")
+	for path, item := range c.document.Paths.Map() {
+		parameters, ok := match(strings.Split(path, "/"), sent)
+		if !ok {
+			continue
+		}
+		if operation := item.GetOperation(r.Method); operation != nil {
+			return &routers.Route{
+				Spec: c.document, Path: path, PathItem: item, Method: r.Method, Operation: operation,
+			}, parameters
+		}
+	}
+	return nil, nil
+}
+
+func match(template, sent []string) (map[string]string, bool) {
+	if len(template) != len(sent) {
+		return nil, false
+	}
+	parameters := map[string]string{}
+	for i, part := range template {
+		if !strings.HasPrefix(part, "{") {
+			if part != sent[i] {
+				return nil, false
+			}
+			continue
+		}
+		value, err := url.PathUnescape(sent[i])
+		if err != nil || sent[i] == "" {
+			return nil, false
+		}
+		parameters[strings.Trim(part, "{}")] = value
+	}
+	return parameters, true
+}
+
+// withBody is the request with the body that was sent.
+func withBody(r *http.Request, sent []byte) *http.Request {
+	again := r.Clone(context.WithoutCancel(r.Context()))
+	again.Body, again.ContentLength = io.NopCloser(bytes.NewReader(sent)), int64(len(sent))
+	if len(sent) == 0 {
+		again.Body = http.NoBody
+	}
+	return again
+}
+
+// Operation is one line of the contract.
+type Operation struct {
+	ID, Method, Path, Guard string
+	HasBody                 bool
+}
+
+// Operations are all operations of the contract.
+func Operations(t testing.TB) []Operation {
+	t.Helper()
+	var all []Operation
+	for path, item := range Document(t).Paths.Map() {
+		for method, o := range item.Operations() {
+			g, _ := o.Extensions["x-jari-guard"].(string)
+			all = append(all, Operation{ID: o.OperationID, Method: method, Path: path, Guard: g, HasBody: o.RequestBody != nil})
+		}
+	}
+	if len(all) == 0 {
+		t.Fatal(errors.New("the contract has no operation"))
+	}
+	return all
+}
+
+// Methods are those that the contract has at a path.
+func Methods(t testing.TB, path string) map[string]bool {
+	t.Helper()
+	methods := map[string]bool{}
+	item := Document(t).Paths.Value(path)
+	if item == nil {
+		t.Fatalf("the contract has no path %s", path)
+	}
+	for method := range maps.Keys(item.Operations()) {
+		methods[method] = true
+	}
+	return methods
+}

@@ -1,0 +1,278 @@
+package jaritest
+
+import (
+	"context"
+	"io/fs"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+	_ "time/tzdata" // so that the zone is there on a machine without it
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	goredis "github.com/redis/go-redis/v9"
+
+	"jari/examples/korea-2021"
+	"jari/internal/app"
+	"jari/internal/clock"
+	"jari/internal/config"
+	"jari/internal/keys"
+	"jari/internal/postgres"
+	"jari/internal/redis"
+	"jari/internal/token"
+	"jari/test/storetest"
+)
+
+// Server is one instance.
+type Server struct {
+	// URL is where it answers, without a slash at the end.
+	URL string
+	// Campaign is the id of what is published.
+	Campaign string
+	// Clock is shown time, the same for all instances of a test.
+	Clock *clock.Manual
+	// Pool and Redis are the test's own way to the instance's stores.
+	Pool  *pgxpool.Pool
+	Redis *goredis.Client
+	// Log is what all instances of a test logged.
+	Log *Log
+
+	cfg      config.Config
+	clock    clock.Clock
+	contract *contract
+	phones   *atomic.Int64
+	app      *app.App
+	http     *httptest.Server
+	stopOnce sync.Once
+	stopErr  error
+}
+
+// setup is what options change.
+type setup struct {
+	files       fs.FS
+	environment []string
+	clock       clock.Clock
+}
+
+// Option changes what Start makes.
+type Option func(*setup)
+
+// WithExample publishes the example campaign instead of the small one.
+func WithExample() Option { return func(s *setup) { s.files = korea2021.Files } }
+
+// WithEnvironment sets a variable of the configuration.
+func WithEnvironment(name, value string) Option {
+	return func(s *setup) { s.environment = append(s.environment, name+"="+value) }
+}
+
+// WithRunningClock lets shown time run from the given instant on, as it does in development. Server.Clock moves nothing
+// then.
+func WithRunningClock(from string) Option {
+	return func(s *setup) { s.clock = clock.NewSystem(time.Until(Instant(from))) }
+}
+
+// Instant reads RFC 3339; it is for constants of tests.
+func Instant(text string) time.Time {
+	at, err := time.Parse(time.RFC3339Nano, text)
+	if err != nil {
+		panic(err)
+	}
+	return at
+}
+
+// publishedAt is before everything that tests ask for.
+var publishedAt = Instant("2021-07-01T00:00:00+09:00")
+
+// Start runs an instance until the test's end.
+func Start(t testing.TB, options ...Option) *Server {
+	t.Helper()
+	manual := clock.NewManual(Instant(Begins))
+	wanted := setup{files: smallCampaign(), clock: manual}
+	for _, o := range options {
+		o(&wanted)
+	}
+	cfg := configuration(t, wanted.environment)
+	s := &Server{
+		Clock: manual, Log: &Log{}, cfg: cfg, clock: wanted.clock, contract: readContract(t), phones: &atomic.Int64{},
+	}
+	s.openStores(t)
+	published, err := app.Publish(t.Context(), s.Pool, wanted.files, "campaign.yaml", publishedAt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Campaign = published.Campaign
+	s.run(t)
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("the end of the log:\n%s", tail(s.Log.String(), 30))
+		}
+	})
+	return s
+}
+
+// configuration is that of a development instance on stores of the test's own.
+func configuration(t testing.TB, environment []string) config.Config {
+	t.Helper()
+	variables := []string{
+		"JARI_ENV=" + config.Development,
+		"JARI_POSTGRES_URL=" + storetest.PostgresURL(t),
+		"JARI_REDIS_URL=" + storetest.RedisURL(t),
+		"JARI_SMS_GATEWAY=inbox",
+		// A busy machine that takes its time isn't a store that is away.
+		"JARI_REDIS_TIMEOUT=5s",
+		"JARI_RULES_CONFIRMED=30s",
+	}
+	for name, purpose := range map[string]keys.Purpose{
+		"JARI_TOKEN_KEYS": keys.Tokens, "JARI_DATA_KEYS": keys.Data, "JARI_INDEX_KEYS": keys.Index,
+	} {
+		line, err := keys.Generate(config.Development, purpose)
+		if err != nil {
+			t.Fatal(err)
+		}
+		variables = append(variables, name+"="+line)
+	}
+	cfg, err := config.Load(append(variables, environment...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cfg
+}
+
+func (s *Server) openStores(t testing.TB) {
+	t.Helper()
+	var err error
+	if s.Pool, err = postgres.Open(t.Context(), string(s.cfg.PostgresURL), postgres.Options{MaxConnections: 4}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Pool.Close)
+	if s.Redis, err = redis.Open(string(s.cfg.RedisURL), redis.Options{PoolSize: 4, Timeout: 5 * time.Second}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Redis.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// building keeps instances from being made while others of this process answer: making one replaces a format in the
+// validator's global table, which every request reads.
+var building sync.RWMutex
+
+// run makes the application and answers HTTP until the test's end, or Stop.
+func (s *Server) run(t testing.TB) {
+	t.Helper()
+	log := slog.New(slog.NewTextHandler(s.Log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	building.Lock()
+	a, err := app.New(t.Context(), s.cfg, log, app.WithClock(s.clock))
+	building.Unlock()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.app = a
+	s.http = httptest.NewUnstartedServer(a.Handler)
+	s.http.Config.ReadHeaderTimeout = s.cfg.HeaderTimeout
+	s.http.Config.ReadTimeout = s.cfg.RequestTimeout
+	s.http.Config.WriteTimeout = s.cfg.RequestTimeout
+	s.http.Config.MaxHeaderBytes = s.cfg.HeaderBytes
+	s.http.Config.ErrorLog = slog.NewLogLogger(log.Handler(), slog.LevelDebug)
+	s.http.Start()
+	s.URL = s.http.URL
+	t.Cleanup(func() { s.Stop(t) })
+}
+
+// Stop ends the instance like a deployment does: requests that are inside finish, then everything else ends.
+func (s *Server) Stop(t testing.TB) {
+	t.Helper()
+	s.stopOnce.Do(func() {
+		s.http.Close()
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), time.Minute)
+		defer cancel()
+		s.stopErr = s.app.Close(ctx)
+		if s.stopErr != nil {
+			t.Errorf("the instance doesn't stop: %v", s.stopErr)
+		}
+	})
+}
+
+// Another runs one more instance on the same stores, with the same keys and clock.
+func (s *Server) Another(t testing.TB) *Server {
+	t.Helper()
+	other := &Server{
+		Campaign: s.Campaign, Clock: s.Clock, Pool: s.Pool, Redis: s.Redis, Log: s.Log,
+		cfg: s.cfg, clock: s.clock, contract: s.contract, phones: s.phones,
+	}
+	other.run(t)
+	return other
+}
+
+// Metrics is what the instance tells its operators.
+func (s *Server) Metrics(t testing.TB) string {
+	t.Helper()
+	return s.operations(t, "/metrics")
+}
+
+// Ready is the answer of /readyz.
+func (s *Server) Ready(t testing.TB) string {
+	t.Helper()
+	return s.operations(t, "/readyz")
+}
+
+func (s *Server) operations(t testing.TB, path string) string {
+	t.Helper()
+	r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, path, http.NoBody)
+	w := httptest.NewRecorder()
+	s.app.Operations.ServeHTTP(w, r)
+	return w.Body.String()
+}
+
+// Tokens seals and opens what this deployment's clients carry, for tests of tokens that no honest client has.
+func (s *Server) Tokens(t testing.TB) *token.Box { return s.box(t, string(s.cfg.TokenKeys)) }
+
+// StrangersTokens seals with keys that this deployment doesn't have.
+func (s *Server) StrangersTokens(t testing.TB) *token.Box {
+	t.Helper()
+	line, err := keys.Generate(config.Development, keys.Tokens)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s.box(t, line)
+}
+
+func (s *Server) box(t testing.TB, line string) *token.Box {
+	t.Helper()
+	sealer, err := keys.NewSealer(line, config.Development, keys.Tokens)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return token.NewBox(sealer, config.Development)
+}
+
+// Eventually asks until it holds, and fails the test when it doesn't in time.
+func Eventually(t testing.TB, within time.Duration, claim string, holds func() bool) {
+	t.Helper()
+	deadline := time.NewTimer(within)
+	defer deadline.Stop()
+	again := time.NewTicker(20 * time.Millisecond)
+	defer again.Stop()
+	for !holds() {
+		select {
+		case <-deadline.C:
+			t.Fatalf("not within %s: %s", within, claim)
+		case <-again.C:
+		}
+	}
+}
+
+// tail is the end of a log without the lines that every request leaves.
+func tail(text string, lines int) string {
+	all := slices.DeleteFunc(strings.Split(strings.TrimSpace(text), "\n"), func(line string) bool {
+		return strings.Contains(line, "level=DEBUG msg=request ")
+	})
+	return strings.Join(all[max(0, len(all)-lines):], "\n")
+}

@@ -1,0 +1,145 @@
+package jaritest
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"jari/internal/httpapi"
+)
+
+// Slots are those of a site of the campaign on a day, as the public sees them.
+func (s *Server) Slots(t testing.TB, site, day string) (on []PublicSlot) {
+	t.Helper()
+	var all httpapi.SiteSlots
+	s.Do(t, "GET", s.Path("/sites/"+site+"/slots"), nil).Want(t, 200).Into(t, &all)
+	for _, x := range all.Slots {
+		if x.StartsAt.Format("2006-01-02") == day {
+			on = append(on, PublicSlot{ID: x.SlotId, Remaining: x.Remaining})
+		}
+	}
+	if len(on) == 0 {
+		t.Fatalf("site %s has no slots on %s", site, day)
+	}
+	return on
+}
+
+// PublicSlot is a slot with what remains of it, at most two seconds ago.
+type PublicSlot struct {
+	ID        string
+	Remaining int
+}
+
+// Slot is the id of the first slot of a site on a day.
+func (s *Server) Slot(t testing.TB, site, day string) string {
+	t.Helper()
+	return s.Slots(t, site, day)[0].ID
+}
+
+// Row is what Postgres says of a slot: what is true.
+func (s *Server) Row(t testing.TB, slot string) (capacity, booked int) {
+	t.Helper()
+	err := s.Pool.QueryRow(t.Context(), `SELECT capacity, booked FROM slots WHERE slot_id = $1::text::bigint`, slot).
+		Scan(&capacity, &booked)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return capacity, booked
+}
+
+// CheckBooks fails the test unless every slot has as many active bookings as it says, at most its capacity, and nobody
+// has two.
+func (s *Server) CheckBooks(t testing.TB) {
+	t.Helper()
+	rows, err := s.Pool.Query(t.Context(), `
+		SELECT 'slot ' || slot_id || ' counts ' || booked || ' and has ' || n || ' of ' || capacity FROM slots
+		JOIN LATERAL (SELECT count(*) AS n FROM bookings b WHERE b.slot_id = slots.slot_id AND status = 'active') c ON true
+		WHERE n <> booked OR booked > capacity
+		UNION ALL
+		SELECT 'a person has ' || count(*) || ' bookings' FROM bookings WHERE status = 'active'
+		GROUP BY campaign_id, person_id HAVING count(*) > 1`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wrong, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, w := range wrong {
+		t.Error(w)
+	}
+}
+
+// State is what both stores hold.
+type State map[string]string
+
+// State is what both stores hold now: each table of ours by the number and a hash of its rows, the jobs that requests
+// leave behind, and the keys of Redis.
+func (s *Server) State(t testing.TB) State {
+	t.Helper()
+	rows, err := s.Pool.Query(t.Context(), `SELECT tablename FROM pg_tables WHERE schemaname = 'public' ORDER BY 1`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tables, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		t.Fatal(err)
+	}
+	state := State{}
+	for _, table := range tables {
+		var n int
+		var hash string
+		if err := s.Pool.QueryRow(t.Context(), `SELECT count(*), coalesce(md5(string_agg(x::text, E'\n' ORDER BY x::text)), '') FROM `+
+			pgx.Identifier{table}.Sanitize()+` x`).Scan(&n, &hash); err != nil {
+			t.Fatal(err)
+		}
+		state[table] = fmt.Sprintf("%d rows %s", n, hash)
+	}
+	var jobs int
+	// The job that tidies up is made by the clock and not by a request.
+	if err := s.Pool.QueryRow(t.Context(), `SELECT count(*) FROM river.river_job WHERE kind <> 'forget'`).Scan(&jobs); err != nil {
+		t.Fatal(err)
+	}
+	state["jobs"] = fmt.Sprintf("%d rows", jobs)
+	size, err := s.Redis.DBSize(t.Context()).Result()
+	if err != nil {
+		t.Fatal(err)
+	}
+	found, err := s.Redis.Keys(t.Context(), "*").Result()
+	if err != nil {
+		t.Fatal(err)
+	}
+	slices.Sort(found)
+	state["redis"] = fmt.Sprintf("%d keys %s", size, strings.Join(found, " "))
+	return state
+}
+
+// Changed names what differs between two states.
+func (before State) Changed(after State) []string {
+	var changed []string
+	for _, name := range slices.Sorted(maps.Keys(after)) {
+		if before[name] != after[name] {
+			changed = append(changed, fmt.Sprintf("%s: %.200s → %.200s", name, before[name], after[name]))
+		}
+	}
+	return changed
+}
+
+// Settle waits until no message is on its way, so that what changes afterwards was changed by a request.
+func (s *Server) Settle(t testing.TB) {
+	t.Helper()
+	Eventually(t, 20*time.Second, "every message is settled", func() bool {
+		var open int
+		if err := s.Pool.QueryRow(t.Context(), `
+			SELECT (SELECT count(*) FROM messages WHERE settled_at IS NULL)
+				+ (SELECT count(*) FROM river.river_job WHERE finalized_at IS NULL)`).Scan(&open); err != nil {
+			t.Fatal(err)
+		}
+		return open == 0
+	})
+}
