@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"net/url"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -31,6 +32,12 @@ func (Secret) LogValue() slog.Value { return slog.StringValue("(secret)") }
 
 // String hides the value.
 func (Secret) String() string { return "(secret)" }
+
+// Format hides the value from every verb, also from those that look behind String.
+func (s Secret) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, s.String()) }
+
+// MarshalText hides the value in JSON, such as that of a log line with a whole configuration in it.
+func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
 // Config is everything that a deployment decides. Durations are written as 90s, 5m or 336h.
 type Config struct {
@@ -147,6 +154,9 @@ func variable(field string) string {
 	return name
 }
 
+// region is the form of a code of ISO 3166.
+var region = regexp.MustCompile(`^[A-Z]{2}$`)
+
 // Validate returns every fault of the configuration, joined, or nil.
 func (c Config) Validate() error {
 	var faults []error
@@ -195,6 +205,15 @@ func (c Config) Validate() error {
 	for _, origin := range c.AllowedOrigins {
 		if u, err := url.Parse(origin); err != nil || u.Scheme == "" || u.Host == "" || u.Path != "" {
 			refuse("JARI_ALLOWED_ORIGINS", "%q isn't an origin such as https://booking.example.org", origin)
+		}
+	}
+	// A region of another form belongs to no phone: every citizen would be refused, one by one.
+	if !region.MatchString(c.PhoneRegion) {
+		refuse("JARI_PHONE_REGION", "is %q and must be two capital letters such as KR", c.PhoneRegion)
+	}
+	for _, r := range c.PhoneRegions {
+		if !region.MatchString(r) {
+			refuse("JARI_PHONE_REGIONS", "has %q and must be of two capital letters each, such as KR,JP", r)
 		}
 	}
 	for _, limit := range []struct {

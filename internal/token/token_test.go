@@ -301,8 +301,9 @@ func TestOnlyOneSpellingOfATokenIsRead(t *testing.T) {
 	for _, k := range kinds {
 		text := sample(t, box, k)
 		for i := range text {
-			for _, c := range alphabet {
-				if byte(c) != text[i] {
+			for n, c := range alphabet {
+				// All characters at the end, where bits are left over; a few elsewhere.
+				if byte(c) != text[i] && (i == len(text)-1 || n%16 == i%16) {
 					refused(t, k, box, text[:i]+string(c)+text[i+1:], "one with another character")
 				}
 			}
