@@ -10,7 +10,6 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
-
 	_ "time/tzdata" // zones of campaigns, on machines without a zone database
 
 	"github.com/alecthomas/kong"
@@ -37,11 +36,10 @@ type surroundings struct {
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
 	err := run(surroundings{ctx: ctx, environ: os.Environ(), out: os.Stdout, err: os.Stderr}, os.Args[1:])
+	stop()
 	if err != nil && !errors.Is(err, context.Canceled) {
 		fmt.Fprintln(os.Stderr, "jari:", err)
-		stop()
 		os.Exit(1)
 	}
 }

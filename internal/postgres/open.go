@@ -30,7 +30,7 @@ func Open(ctx context.Context, url string, opts Options) (*pgxpool.Pool, error) 
 		return nil, errors.New("the Postgres URL can't be read; its form is postgres://user:password@host:port/database")
 	}
 	if opts.MaxConnections > 0 {
-		cfg.MaxConns = int32(min(opts.MaxConnections, 10_000)) //nolint:gosec // bounded on this line
+		cfg.MaxConns = int32(min(opts.MaxConnections, 10_000))
 	}
 	if opts.ConnectTimeout > 0 {
 		cfg.ConnConfig.ConnectTimeout = opts.ConnectTimeout

@@ -38,7 +38,7 @@ func newDirectory(revision int64, places []Place) *Directory {
 			id: p.ID, start: p.StartsAt.Unix(), site: number,
 			minutes: int32(p.EndsAt.Sub(p.StartsAt) / time.Minute), //nolint:gosec // at most a day
 		}
-		d.bySite[p.Site] = append(d.bySite[p.Site], int32(i)) //nolint:gosec // as above
+		d.bySite[p.Site] = append(d.bySite[p.Site], int32(i))
 	}
 	for _, positions := range d.bySite {
 		slices.SortFunc(positions, func(a, b int32) int { return cmp.Compare(d.records[a].start, d.records[b].start) })

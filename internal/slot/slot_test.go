@@ -158,13 +158,14 @@ func (h *house) place(t *testing.T, w slot.Wish) slot.Hold {
 	return hold
 }
 
-func refused(t *testing.T, err error, want fault.Code) *fault.Error {
+// refused checks a refusal's code and returns it for those who look closer.
+func refused(t *testing.T, err error, want fault.Code) fault.Error {
 	t.Helper()
 	e, ok := errors.AsType[*fault.Error](err)
 	if !ok || e.Code != want {
 		t.Fatalf("got %v, want the refusal %s", err, want)
 	}
-	return e
+	return *e
 }
 
 func TestOneUnitManyCallers(t *testing.T) {
