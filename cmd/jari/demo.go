@@ -271,8 +271,58 @@ func (d *demo) walk() error {
 	if cancelled.text("status") != "cancelled" {
 		return errors.New("the booking isn't cancelled")
 	}
+	if err := d.awaitFree(campaign+"/sites/"+site+"/slots", hold.text("slot", "slot_id"), slots); err != nil {
+		return err
+	}
 	fmt.Fprintln(d.w.out, "\nDone: one citizen booked one place.")
 	return nil
+}
+
+// awaitFree looks at the slot until it has as many places as before. The document may be two seconds old, and others may
+// be booking at the same time.
+func (d *demo) awaitFree(path, slotID string, before answer) error {
+	remaining := func(slots answer) float64 {
+		for _, s := range slots.list("slots") {
+			if s.text("slot_id") == slotID {
+				n, _ := s["remaining"].(float64)
+				return n
+			}
+		}
+		return -1
+	}
+	want := remaining(before)
+	fmt.Fprintf(d.w.out, "\n→ GET %s   (until slot %s has %.0f places again)\n", path, slotID, want)
+	deadline := time.Now().Add(10 * time.Second)
+	for time.Now().Before(deadline) {
+		slots, err := d.look(path)
+		if err != nil {
+			return err
+		}
+		if n := remaining(slots); n >= want {
+			fmt.Fprintf(d.w.out, "← 200 OK\n  \"slot_id\": \"%s\", \"remaining\": %.0f\n", slotID, n)
+			return nil
+		}
+		time.Sleep(200 * time.Millisecond)
+	}
+	return errors.New("the place isn't shown as free again")
+}
+
+// look gets an object without printing it.
+func (d *demo) look(path string) (answer, error) {
+	req, err := http.NewRequestWithContext(d.w.ctx, http.MethodGet, d.base+path, http.NoBody)
+	if err != nil {
+		return nil, fmt.Errorf("making the request: %w", err)
+	}
+	resp, err := d.client.Do(req)
+	if err != nil {
+		return nil, fmt.Errorf("the server doesn't answer at %s: %w", d.base, err)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	var a answer
+	if err := json.NewDecoder(resp.Body).Decode(&a); err != nil || resp.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("GET %s answered %s", path, resp.Status)
+	}
+	return a, nil
 }
 
 // candidates are birth dates of the example's waves, and of somebody whom none admits.
@@ -353,23 +403,13 @@ func (d *demo) await(what string, matches func(answer) bool) error {
 	deadline := time.Now().Add(10 * time.Second)
 	fmt.Fprintf(d.w.out, "\n→ GET /dev/inbox   (until %s is there)\n", what)
 	for time.Now().Before(deadline) {
-		req, err := http.NewRequestWithContext(d.w.ctx, http.MethodGet, d.base+"/dev/inbox", http.NoBody)
+		inbox, err := d.look("/dev/inbox")
 		if err != nil {
-			return fmt.Errorf("making the request: %w", err)
-		}
-		resp, err := d.client.Do(req)
-		if err != nil {
-			return fmt.Errorf("the server doesn't answer at %s: %w", d.base, err)
-		}
-		var inbox answer
-		err = json.NewDecoder(resp.Body).Decode(&inbox)
-		_ = resp.Body.Close()
-		if err != nil || resp.StatusCode != http.StatusOK {
-			return fmt.Errorf("the inbox answered %s; is this a development server?", resp.Status)
+			return fmt.Errorf("%w; is this a development server?", err)
 		}
 		for _, m := range inbox.list("messages") {
 			if matches(m) {
-				fmt.Fprintf(d.w.out, "← %s\n  %s\n", resp.Status, strings.ReplaceAll(m.text("text"), "\n", "\n  "))
+				fmt.Fprintf(d.w.out, "← 200 OK\n  %s\n", strings.ReplaceAll(m.text("text"), "\n", "\n  "))
 				return nil
 			}
 		}
