@@ -10,7 +10,6 @@ import (
 	"mime"
 	"net/http"
 	"regexp"
-	"strings"
 
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/getkin/kin-openapi/openapi3filter"
@@ -138,33 +137,34 @@ func invalid(err error) error {
 	return e
 }
 
+// describe walks from the outside in: a parameter's error holds the schema's, and says which parameter it is.
 func describe(err error, where string, add func(pointer, problem string)) {
-	if all, ok := errors.AsType[openapi3.MultiError](err); ok {
-		for _, one := range all {
+	switch e := err.(type) { //nolint:errorlint // each layer is looked at on its own; As would skip some
+	case openapi3.MultiError:
+		for _, one := range e {
 			describe(one, where, add)
 		}
-		return
-	}
-	if r, ok := errors.AsType[*openapi3filter.RequestError](err); ok {
-		if r.Parameter != nil {
-			where = r.Parameter.Name
+	case *openapi3filter.RequestError:
+		if e.Parameter != nil {
+			where = e.Parameter.Name
 		}
-		if r.Err != nil && r.Err != err { //nolint:errorlint // asks for the same object, not for a kind
-			describe(r.Err, where, add)
+		if e.Err == nil {
+			add(where, e.Reason)
 			return
 		}
-		add(where, r.Reason)
-		return
-	}
-	if s, ok := errors.AsType[*openapi3.SchemaError](err); ok {
-		pointer := where
-		if pointer == "" {
-			pointer = "/" + strings.Join(s.JSONPointer(), "/")
+		describe(e.Err, where, add)
+	case *openapi3.SchemaError:
+		for _, part := range e.JSONPointer() {
+			where += "/" + part
 		}
-		add(pointer, problemOf(s))
-		return
+		add(where, problemOf(e))
+	default:
+		if inner := errors.Unwrap(err); inner != nil {
+			describe(inner, where, add)
+			return
+		}
+		add(where, "can't be read")
 	}
-	add(where, "can't be read")
 }
 
 // problemOf says what is wrong without the value itself.
