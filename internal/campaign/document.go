@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/goccy/go-yaml"
+	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/parser"
 
 	"jari/internal/civil"
 	"jari/internal/eligibility"
@@ -87,9 +89,49 @@ func Parse(r io.Reader) (Document, error) {
 	}
 	d := Document{HoldSeconds: 300, BookUntilSeconds: 3600, ChangeUntilSeconds: 24 * 3600}
 	if err := yaml.UnmarshalWithOptions(raw, &d, yaml.Strict(), yaml.UseJSONUnmarshaler()); err != nil {
+		if line := lineOf(raw, err); line > 0 {
+			return Document{}, fmt.Errorf("[%d:1] in the part that begins here: %w", line, err)
+		}
 		return Document{}, errors.New(yaml.FormatError(err, false, true))
 	}
 	return d, nil
+}
+
+// lineOf finds the list item that fails with an error which names no line: those of rules and dates, which read
+// themselves. It returns 0 for all others.
+func lineOf(raw []byte, cause error) int {
+	if _, placed := errors.AsType[yaml.Error](cause); placed {
+		return 0
+	}
+	file, err := parser.ParseBytes(raw, 0)
+	if err != nil || len(file.Docs) == 0 {
+		return 0
+	}
+	document, _ := file.Docs[0].Body.(*ast.MappingNode)
+	if document == nil {
+		return 0
+	}
+	for _, member := range document.Values {
+		list, _ := member.Value.(*ast.SequenceNode)
+		if list == nil {
+			continue
+		}
+		for _, item := range list.Values {
+			var into any
+			switch member.Key.String() {
+			case "waves":
+				into = &Wave{}
+			case "cases":
+				into = &eligibility.Case{}
+			default:
+				continue
+			}
+			if err := yaml.NodeToValue(item, into, yaml.Strict(), yaml.UseJSONUnmarshaler()); err != nil && err.Error() == cause.Error() {
+				return item.GetToken().Position.Line
+			}
+		}
+	}
+	return 0
 }
 
 // Campaign is one published version, ready to be asked.

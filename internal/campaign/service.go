@@ -132,9 +132,10 @@ func (s *Service) refresh(ctx context.Context, old *entry, now stamp) (*entry, e
 	e := &entry{stamp: now}
 	var known int64
 	if old != nil {
-		// Versions never change, so the ones that were compiled stay.
+		// Versions never change, so the ones that were compiled stay. The newest may be newer than its stamp: it was
+		// published between reading the two.
 		e.versions, e.sites = slices.Clone(old.versions), old.sites
-		known = old.stamp.version
+		known = old.versions[len(old.versions)-1].Version
 	}
 	newer, err := loadVersions(ctx, s.pool, now.id, known)
 	if err != nil {

@@ -5,9 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 )
 
 // Site is a place where slots are.
@@ -31,6 +34,9 @@ var siteColumns = []string{
 }
 
 const maxSites = 100_000
+
+// siteID is the form that the table of sites demands.
+var siteID = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,62}$`)
 
 // ParseSites reads a sites file: CSV in UTF-8 with the heading site_id,region,name,…; every column is text, and every
 // bad row is named by its line.
@@ -56,10 +62,14 @@ func ParseSites(r io.Reader) ([]Site, error) {
 		if errors.Is(err, io.EOF) {
 			break
 		}
-		line, _ := rows.FieldPos(0)
-		if err != nil {
+		if broken, ok := errors.AsType[*csv.ParseError](err); ok && errors.Is(err, csv.ErrFieldCount) {
+			faults = append(faults, fmt.Errorf("line %d: has %d columns and must have %d", broken.StartLine, len(row), len(siteColumns)))
+			continue
+		}
+		if err != nil { // A quote that doesn't close: where rows begin isn't known any more.
 			return nil, errors.Join(append(faults, err)...)
 		}
+		line, _ := rows.FieldPos(0)
 		site, problems := parseSite(row)
 		if first, twice := seen[site.ID]; twice {
 			problems = append(problems, fmt.Sprintf("site_id %q was on line %d already", site.ID, first))
@@ -81,7 +91,10 @@ func parseSite(row []string) (s Site, problems []string) {
 		ID: row[0], Region: row[1], Name: strings.TrimSpace(row[2]), NameEn: strings.TrimSpace(row[3]),
 		Address: strings.TrimSpace(row[4]), Telephone: row[5], SlotTemplate: row[9],
 	}
-	if !partID.MatchString(s.ID) || s.ID != strings.ToLower(s.ID) {
+	if !utf8.ValidString(strings.Join(row, "")) {
+		problems = append(problems, "isn't UTF-8; a spreadsheet may have saved it in another encoding")
+	}
+	if !siteID.MatchString(s.ID) {
 		problems = append(problems, fmt.Sprintf("site_id %q must be small letters, digits and dashes", s.ID))
 	}
 	if s.Name == "" || s.Address == "" {
@@ -97,7 +110,8 @@ func parseSite(row []string) (s Site, problems []string) {
 	if row[6] != "" || row[7] != "" {
 		lat, errLat := strconv.ParseFloat(row[6], 64)
 		lon, errLon := strconv.ParseFloat(row[7], 64)
-		if errLat != nil || errLon != nil || lat < -90 || lat > 90 || lon < -180 || lon > 180 {
+		// Written so that NaN, which compares with nothing, is refused too.
+		if errLat != nil || errLon != nil || !(math.Abs(lat) <= 90 && math.Abs(lon) <= 180) {
 			problems = append(problems, "latitude and longitude must be degrees, or both empty")
 		} else {
 			s.Latitude, s.Longitude = &lat, &lon
