@@ -90,10 +90,10 @@ waves:
 sites: sites.csv
 slots: slots.yaml
 cases:
-  - {name: E3, facts: {birth_date: "1964-05-05"}, at: "2021-07-19T19:58:00+09:00", expect: "yes", wave: E3}
-  - {name: F1, facts: {birth_date: "1967-03-09"}, at: "2021-07-19T20:00:00+09:00", expect: "yes", wave: F1}
-  - {name: F2, facts: {birth_date: "1970-06-15"}, at: "2021-07-20T20:00:00+09:00", expect: "yes", wave: F2}
-  - {name: F3, facts: {birth_date: "1970-06-15"}, at: "2021-07-21T20:00:00+09:00", expect: "yes", wave: F3}
+  - {name: E3, birth_date: "1964-05-05", at: "2021-07-19T19:58:00+09:00", expect: "yes", wave: E3}
+  - {name: F1, birth_date: "1967-03-09", at: "2021-07-19T20:00:00+09:00", expect: "yes", wave: F1}
+  - {name: F2, birth_date: "1970-06-15", at: "2021-07-20T20:00:00+09:00", expect: "yes", wave: F2}
+  - {name: F3, birth_date: "1970-06-15", at: "2021-07-21T20:00:00+09:00", expect: "yes", wave: F3}
 `
 
 const smallSites = `site_id,region,name,name_en,address,telephone,latitude,longitude,wheelchair,slot_template

@@ -192,7 +192,9 @@ func (s *Server) NewPhone() string {
 }
 
 // e164 is how a national number is kept and shown in the inbox.
-func e164(phone string) string { return "+82" + strings.ReplaceAll(strings.TrimPrefix(phone, "0"), "-", "") }
+func e164(phone string) string {
+	return "+82" + strings.ReplaceAll(strings.TrimPrefix(phone, "0"), "-", "")
+}
 
 // Citizen is somebody with a phone.
 type Citizen struct {

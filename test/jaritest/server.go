@@ -65,6 +65,9 @@ type Option func(*setup)
 // WithExample publishes the example campaign instead of the small one.
 func WithExample() Option { return func(s *setup) { s.files = korea2021.Files } }
 
+// WithNothingPublished leaves the server without a campaign.
+func WithNothingPublished() Option { return func(s *setup) { s.files = nil } }
+
 // WithEnvironment sets a variable of the configuration.
 func WithEnvironment(name, value string) Option {
 	return func(s *setup) { s.environment = append(s.environment, name+"="+value) }
@@ -101,11 +104,13 @@ func Start(t testing.TB, options ...Option) *Server {
 		Clock: manual, Log: &Log{}, cfg: cfg, clock: wanted.clock, contract: readContract(t), phones: &atomic.Int64{},
 	}
 	s.openStores(t)
-	published, err := app.Publish(t.Context(), s.Pool, wanted.files, "campaign.yaml", publishedAt)
-	if err != nil {
-		t.Fatal(err)
+	if wanted.files != nil {
+		published, err := app.Publish(t.Context(), s.Pool, wanted.files, "campaign.yaml", publishedAt)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.Campaign = published.Campaign
 	}
-	s.Campaign = published.Campaign
 	s.run(t)
 	t.Cleanup(func() {
 		if t.Failed() {
