@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/logging"
 	"github.com/redis/go-redis/v9/maintnotifications"
 
 	"jari/internal/fault"
@@ -24,6 +25,8 @@ type Options struct {
 
 // Open returns a client for the server at url, without connecting.
 func Open(url string, opts Options) (*redis.Client, error) {
+	// The client would write lines of its own form to standard error; whatever fails is an error to its caller anyway.
+	redis.SetLogger(&logging.VoidLogger{})
 	o, err := redis.ParseURL(url)
 	if err != nil {
 		// The error could repeat the password.
@@ -39,6 +42,8 @@ func Open(url string, opts Options) (*redis.Client, error) {
 	// which is why every script is safe to run twice.
 	o.ContextTimeoutEnabled = true
 	o.MaxRetries = 1
+	// Five by default, each with the whole timeout: a server that is gone would keep its callers for seconds.
+	o.DialerRetries = 1
 	o.DisableIdentity = true
 	// A feature of managed servers; a plain one would answer each new connection with an error.
 	o.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
