@@ -17,6 +17,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -250,6 +251,8 @@ type operation struct {
 	Development bool   `json:"x-jari-development"`
 }
 
+var parameter = regexp.MustCompile(`\{[a-z_]+\}`)
+
 // contract returns the operations by path and method, with made-up values in the paths.
 func contract(t *testing.T) map[string]map[string]operation {
 	t.Helper()
@@ -259,14 +262,9 @@ func contract(t *testing.T) map[string]map[string]operation {
 	if err := yaml.Unmarshal(openapi.Document, &document); err != nil {
 		t.Fatal(err)
 	}
-	values := strings.NewReplacer("{campaign}", "korea-2021", "{region}", "seoul", "{date}", "2021-08-17", "{site}", "seoul-001",
-		"{room}", "korea-2021", "{verification}", "0190c2f4", "{booking}", "0190c2f5")
 	found := map[string]map[string]operation{}
 	for path, item := range document.Paths {
-		filled := values.Replace(path)
-		if strings.ContainsAny(filled, "{}") {
-			t.Fatalf("%s has a parameter that this test doesn't know", path)
-		}
+		filled := parameter.ReplaceAllString(strings.ReplaceAll(path, "{date}", "2021-08-17"), "some-1")
 		found[filled] = map[string]operation{}
 		for method, value := range item {
 			fields, ok := value.(map[string]any)
