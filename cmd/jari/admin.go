@@ -99,12 +99,14 @@ func few(cfg config.Config) postgres.Options {
 }
 
 type campaignCommand struct {
-	Publish publishCommand `cmd:"" help:"Check a campaign file with its sites and slots, and publish all of it or nothing."`
+	Publish  publishCommand  `cmd:"" help:"Check a campaign file with its sites and slots, and publish all of it or nothing."`
+	Versions versionsCommand `cmd:"" help:"List what was published of a campaign."`
+	Rollback rollbackCommand `cmd:"" help:"Publish the document of an earlier version again."`
 }
 
 type publishCommand struct {
 	File        string    `arg:"" type:"existingfile" help:"The campaign file."`
-	EffectiveAt time.Time `help:"From when on a new version counts (RFC 3339); now if left out. The first version counts from the beginning." format:"2006-01-02T15:04:05Z07:00"`
+	EffectiveAt time.Time `help:"From when on a new version counts (RFC 3339); as soon as every instance can know it if left out. The first version counts from the beginning." format:"2006-01-02T15:04:05Z07:00"`
 }
 
 // Run publishes.
@@ -118,9 +120,14 @@ func (c publishCommand) Run(w surroundings) error {
 		return err
 	}
 	defer pool.Close()
+	soonest := time.Now().Add(cfg.ClockOffset).Add(app.Lead(cfg))
 	at := c.EffectiveAt
 	if at.IsZero() {
-		at = time.Now()
+		at = soonest
+	}
+	if at.Before(soonest) {
+		return fmt.Errorf("--effective-at must be %s from now or later, so that every instance knows the version by then "+
+			"(a first version counts from the beginning; leave it out)", app.Lead(cfg))
 	}
 	p, err := app.Publish(w.ctx, pool, os.DirFS(filepath.Dir(c.File)), filepath.Base(c.File), at)
 	if err != nil {
@@ -145,6 +152,8 @@ func describe(p app.Published) string {
 
 type keysCommand struct {
 	Generate keysGenerateCommand `cmd:"" help:"Print three new keysets as lines for the environment. Keep them secret."`
+	Create   keysCreateCommand   `cmd:"" help:"Make a key for an administrator's program and print it, once."`
+	Revoke   keysRevokeCommand   `cmd:"" help:"End a key of an administrator's program."`
 }
 
 type keysGenerateCommand struct {

@@ -21,8 +21,8 @@ type commands struct {
 	Dev      devCommand      `cmd:"" help:"Serve for development: private stores, generated keys, an example campaign and a clock that can be moved."`
 	Demo     demoCommand     `cmd:"" help:"Walk a citizen's way against a development server, printing each request and answer."`
 	Migrate  migrateCommand  `cmd:"" help:"Bring the schema of Postgres up to date, or look at it."`
-	Campaign campaignCommand `cmd:"" help:"Publish campaigns."`
-	Keys     keysCommand     `cmd:"" help:"Generate the keysets of a deployment."`
+	Campaign campaignCommand `cmd:"" help:"Check, publish and roll back campaigns."`
+	Keys     keysCommand     `cmd:"" help:"Generate the keysets of a deployment, and make keys for administrators."`
 	Config   configCommand   `cmd:"" help:"Print every variable of the environment, or check those that are set."`
 }
 

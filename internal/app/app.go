@@ -28,6 +28,7 @@ import (
 	"jari/internal/postgres"
 	"jari/internal/redis"
 	"jari/internal/slot"
+	"jari/internal/staff"
 	"jari/internal/token"
 	"jari/internal/waitingroom"
 )
@@ -167,7 +168,7 @@ func (a *App) build(s secrets, registry *prometheus.Registry) (err error) {
 	a.Handler, err = httpapi.New(httpapi.Options{
 		Campaigns: a.campaigns, Slots: a.slots, Bookings: a.bookings, Identity: a.identity,
 		Rooms:    waitingroom.NewService(a.clock, s.tokens, cfg.AdmissionLifetime),
-		Messages: a.messages, Clock: a.clock, Log: a.log, Metrics: registry,
+		Messages: a.messages, Staff: staff.NewService(a.pool, a.clock, cfg.Environment), Clock: a.clock, Log: a.log, Metrics: registry,
 		Development: cfg.Environment == config.Development, BodyBytes: cfg.BodyBytes,
 		TrustedProxies: cfg.TrustedProxies, AllowedOrigins: cfg.AllowedOrigins,
 	})

@@ -121,6 +121,15 @@ func SaveSites(ctx context.Context, tx pgx.Tx, id string, sites []Site) error {
 // from the beginning of time: there was nothing before it. Publishing the same document again publishes nothing and
 // returns the version that stands.
 func SaveVersion(ctx context.Context, tx pgx.Tx, d Document, effectiveAt time.Time) (version int64, published bool, err error) {
+	return saveVersion(ctx, tx, d, effectiveAt, ByCommand, 0)
+}
+
+// ByCommand is who published a version that came from the command line.
+const ByCommand = "command"
+
+func saveVersion(
+	ctx context.Context, tx pgx.Tx, d Document, effectiveAt time.Time, by string, rollbackOf int64,
+) (version int64, published bool, err error) {
 	raw, err := d.encode()
 	if err != nil {
 		return 0, false, err
@@ -140,8 +149,8 @@ func SaveVersion(ctx context.Context, tx pgx.Tx, d Document, effectiveAt time.Ti
 	}
 	version++
 	if _, err := tx.Exec(ctx, `
-		INSERT INTO campaign_versions (campaign_id, version, document, effective_at) VALUES ($1, $2, $3, $4)`,
-		d.ID, version, raw, effectiveAt); err != nil {
+		INSERT INTO campaign_versions (campaign_id, version, document, effective_at, published_by, rollback_of)
+		VALUES ($1, $2, $3, $4, $5, nullif($6, 0))`, d.ID, version, raw, effectiveAt, by, rollbackOf); err != nil {
 		return 0, false, postgres.Unreachable(fmt.Errorf("publishing version %d of %s: %w", version, d.ID, err))
 	}
 	return version, true, nil

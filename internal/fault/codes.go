@@ -44,6 +44,16 @@ const (
 	CodeSchemeNotOffered Code = "scheme_not_offered" // this deployment identifies people in another way
 )
 
+// Codes of administration.
+const (
+	CodeKeyRequired      Code = "key_required"       // no key of an administrator, or one that isn't valid
+	CodeRoleRequired     Code = "role_required"      // the key's role isn't trusted with this
+	CodeNotPublishable   Code = "not_publishable"    // with the check that says why
+	CodeEffectiveTooSoon Code = "effective_too_soon" // not every instance could know it by then
+	CodeVersionNotFound  Code = "version_not_found"
+	CodeVersionMoved     Code = "version_moved" // somebody else published since the caller looked
+)
+
 // Codes of holds and bookings.
 const (
 	CodeNotEligible      Code = "not_eligible"       // with the decision

@@ -168,6 +168,7 @@ const (
 	ProblemCodeChangeClosed         ProblemCode = "change_closed"
 	ProblemCodeCodeWrong            ProblemCode = "code_wrong"
 	ProblemCodeCrossOrigin          ProblemCode = "cross_origin"
+	ProblemCodeEffectiveTooSoon     ProblemCode = "effective_too_soon"
 	ProblemCodeHoldEnding           ProblemCode = "hold_ending"
 	ProblemCodeHoldExpired          ProblemCode = "hold_expired"
 	ProblemCodeHoldLimit            ProblemCode = "hold_limit"
@@ -178,12 +179,14 @@ const (
 	ProblemCodeHoldsOther           ProblemCode = "holds_other"
 	ProblemCodeInternal             ProblemCode = "internal"
 	ProblemCodeInvalidRequest       ProblemCode = "invalid_request"
+	ProblemCodeKeyRequired          ProblemCode = "key_required"
 	ProblemCodeMalformedJson        ProblemCode = "malformed_json"
 	ProblemCodeMethodNotAllowed     ProblemCode = "method_not_allowed"
 	ProblemCodeNoBooking            ProblemCode = "no_booking"
 	ProblemCodeNoHold               ProblemCode = "no_hold"
 	ProblemCodeNotEligible          ProblemCode = "not_eligible"
 	ProblemCodeNotFound             ProblemCode = "not_found"
+	ProblemCodeNotPublishable       ProblemCode = "not_publishable"
 	ProblemCodeOutcomeUnknown       ProblemCode = "outcome_unknown"
 	ProblemCodeOverloaded           ProblemCode = "overloaded"
 	ProblemCodePersonsPerPhone      ProblemCode = "persons_per_phone"
@@ -192,6 +195,7 @@ const (
 	ProblemCodeRegionNotFound       ProblemCode = "region_not_found"
 	ProblemCodeReplacedGone         ProblemCode = "replaced_gone"
 	ProblemCodeResendTooSoon        ProblemCode = "resend_too_soon"
+	ProblemCodeRoleRequired         ProblemCode = "role_required"
 	ProblemCodeRoomNotFound         ProblemCode = "room_not_found"
 	ProblemCodeRulesUnconfirmed     ProblemCode = "rules_unconfirmed"
 	ProblemCodeSchemeNotOffered     ProblemCode = "scheme_not_offered"
@@ -204,6 +208,8 @@ const (
 	ProblemCodeStoreUnavailable     ProblemCode = "store_unavailable"
 	ProblemCodeUnsupportedMediaType ProblemCode = "unsupported_media_type"
 	ProblemCodeVerificationOver     ProblemCode = "verification_over"
+	ProblemCodeVersionMoved         ProblemCode = "version_moved"
+	ProblemCodeVersionNotFound      ProblemCode = "version_not_found"
 )
 
 // Valid indicates whether the value is a known member of the ProblemCode enum.
@@ -227,6 +233,8 @@ func (e ProblemCode) Valid() bool {
 		return true
 	case ProblemCodeCrossOrigin:
 		return true
+	case ProblemCodeEffectiveTooSoon:
+		return true
 	case ProblemCodeHoldEnding:
 		return true
 	case ProblemCodeHoldExpired:
@@ -247,6 +255,8 @@ func (e ProblemCode) Valid() bool {
 		return true
 	case ProblemCodeInvalidRequest:
 		return true
+	case ProblemCodeKeyRequired:
+		return true
 	case ProblemCodeMalformedJson:
 		return true
 	case ProblemCodeMethodNotAllowed:
@@ -258,6 +268,8 @@ func (e ProblemCode) Valid() bool {
 	case ProblemCodeNotEligible:
 		return true
 	case ProblemCodeNotFound:
+		return true
+	case ProblemCodeNotPublishable:
 		return true
 	case ProblemCodeOutcomeUnknown:
 		return true
@@ -274,6 +286,8 @@ func (e ProblemCode) Valid() bool {
 	case ProblemCodeReplacedGone:
 		return true
 	case ProblemCodeResendTooSoon:
+		return true
+	case ProblemCodeRoleRequired:
 		return true
 	case ProblemCodeRoomNotFound:
 		return true
@@ -298,6 +312,10 @@ func (e ProblemCode) Valid() bool {
 	case ProblemCodeUnsupportedMediaType:
 		return true
 	case ProblemCodeVerificationOver:
+		return true
+	case ProblemCodeVersionMoved:
+		return true
+	case ProblemCodeVersionNotFound:
 		return true
 	default:
 		return false
@@ -384,6 +402,18 @@ type Campaign struct {
 	//
 	// Example: Asia/Seoul
 	Zone string `json:"zone"`
+}
+
+// CampaignCheck The report of `jari campaign check --json`.
+type CampaignCheck struct {
+	Publishable          bool                   `json:"publishable"`
+	AdditionalProperties map[string]interface{} `json:"-"`
+}
+
+// CampaignDocument A campaign as a campaign file has it, in JSON; `campaign` is the id in the path.
+type CampaignDocument struct {
+	Campaign             string                 `json:"campaign"`
+	AdditionalProperties map[string]interface{} `json:"-"`
 }
 
 // CampaignList defines model for CampaignList.
@@ -531,6 +561,9 @@ type Problem struct {
 	// AttemptsLeft With `code_wrong`.
 	AttemptsLeft *int `json:"attempts_left,omitempty"`
 
+	// Check The report of `jari campaign check --json`.
+	Check *CampaignCheck `json:"check,omitempty"`
+
 	// Code Stable. New codes may be added; treat an unknown one by its status.
 	Code     ProblemCode `json:"code"`
 	Decision *Decision   `json:"decision,omitempty"`
@@ -563,6 +596,18 @@ type ProblemField struct {
 	Problem string `json:"problem"`
 }
 
+// Publication defines model for Publication.
+type Publication struct {
+	// AfterVersion The newest version that the caller has seen; `version_moved` if another was published since.
+	AfterVersion *int64 `json:"after_version,omitempty"`
+
+	// Document A campaign as a campaign file has it, in JSON; `campaign` is the id in the path.
+	Document CampaignDocument `json:"document"`
+
+	// EffectiveAt From when on it counts; as soon as every instance can know it where this is left out.
+	EffectiveAt *time.Time `json:"effective_at,omitempty"`
+}
+
 // Reason A code with its operands, for example `birth_date_out_of_range` with `from` and `to`, or `window_not_open_yet` with `opens_at`.
 type Reason struct {
 	Code                 string                 `json:"code"`
@@ -589,6 +634,12 @@ type RegionName struct {
 	// Name A text in both languages.
 	Name   Words  `json:"name"`
 	Region string `json:"region"`
+}
+
+// Rollback defines model for Rollback.
+type Rollback struct {
+	// EffectiveAt As in publishing.
+	EffectiveAt *time.Time `json:"effective_at,omitempty"`
 }
 
 // Room defines model for Room.
@@ -683,6 +734,27 @@ type VerificationRequest struct {
 	Scheme string `json:"scheme"`
 }
 
+// Version defines model for Version.
+type Version struct {
+	EffectiveAt time.Time `json:"effective_at"`
+
+	// InEffect Whether this is the version that is judged by now.
+	InEffect    bool      `json:"in_effect"`
+	PublishedAt time.Time `json:"published_at"`
+
+	// PublishedBy The id of the key, or `command`.
+	PublishedBy string `json:"published_by"`
+
+	// RollbackOf The version whose document this is again.
+	RollbackOf *int64 `json:"rollback_of,omitempty"`
+	Version    int64  `json:"version"`
+}
+
+// VersionList defines model for VersionList.
+type VersionList struct {
+	Versions []Version `json:"versions"`
+}
+
 // Wave defines model for Wave.
 type Wave struct {
 	// ClosesAt Until just before this instant.
@@ -747,8 +819,17 @@ type Gone = Problem
 // Invalid defines model for Invalid.
 type Invalid = Problem
 
+// KeyRequired defines model for KeyRequired.
+type KeyRequired = Problem
+
 // NotFound defines model for NotFound.
 type NotFound = Problem
+
+// PublishConflict defines model for PublishConflict.
+type PublishConflict = Problem
+
+// RoleRequired defines model for RoleRequired.
+type RoleRequired = Problem
 
 // TooLarge defines model for TooLarge.
 type TooLarge = Problem
@@ -783,6 +864,15 @@ type GetSiteSlotsParams struct {
 	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
 }
 
+// CheckCampaignJSONRequestBody defines body for CheckCampaign for application/json ContentType.
+type CheckCampaignJSONRequestBody = CampaignDocument
+
+// PublishVersionJSONRequestBody defines body for PublishVersion for application/json ContentType.
+type PublishVersionJSONRequestBody = Publication
+
+// RollbackVersionJSONRequestBody defines body for RollbackVersion for application/json ContentType.
+type RollbackVersionJSONRequestBody = Rollback
+
 // ConfirmBookingJSONRequestBody defines body for ConfirmBooking for application/json ContentType.
 type ConfirmBookingJSONRequestBody = BookingRequest
 
@@ -800,6 +890,138 @@ type StartVerificationJSONRequestBody = VerificationRequest
 
 // ConfirmVerificationJSONRequestBody defines body for ConfirmVerification for application/json ContentType.
 type ConfirmVerificationJSONRequestBody = VerificationCode
+
+// Getter for additional properties for CampaignCheck. Returns the specified
+// element and whether it was found
+func (a CampaignCheck) Get(fieldName string) (value interface{}, found bool) {
+	if a.AdditionalProperties != nil {
+		value, found = a.AdditionalProperties[fieldName]
+	}
+	return
+}
+
+// Setter for additional properties for CampaignCheck
+func (a *CampaignCheck) Set(fieldName string, value interface{}) {
+	if a.AdditionalProperties == nil {
+		a.AdditionalProperties = make(map[string]interface{})
+	}
+	a.AdditionalProperties[fieldName] = value
+}
+
+// Override default JSON handling for CampaignCheck to handle AdditionalProperties
+func (a *CampaignCheck) UnmarshalJSON(b []byte) error {
+	object := make(map[string]json.RawMessage)
+	err := json.Unmarshal(b, &object)
+	if err != nil {
+		return err
+	}
+
+	if raw, found := object["publishable"]; found {
+		err = json.Unmarshal(raw, &a.Publishable)
+		if err != nil {
+			return fmt.Errorf("error reading 'publishable': %w", err)
+		}
+		delete(object, "publishable")
+	}
+
+	if len(object) != 0 {
+		a.AdditionalProperties = make(map[string]interface{})
+		for fieldName, fieldBuf := range object {
+			var fieldVal interface{}
+			err := json.Unmarshal(fieldBuf, &fieldVal)
+			if err != nil {
+				return fmt.Errorf("error unmarshaling field %s: %w", fieldName, err)
+			}
+			a.AdditionalProperties[fieldName] = fieldVal
+		}
+	}
+	return nil
+}
+
+// Override default JSON handling for CampaignCheck to handle AdditionalProperties
+func (a CampaignCheck) MarshalJSON() ([]byte, error) {
+	var err error
+	object := make(map[string]json.RawMessage)
+
+	object["publishable"], err = json.Marshal(a.Publishable)
+	if err != nil {
+		return nil, fmt.Errorf("error marshaling 'publishable': %w", err)
+	}
+
+	for fieldName, field := range a.AdditionalProperties {
+		object[fieldName], err = json.Marshal(field)
+		if err != nil {
+			return nil, fmt.Errorf("error marshaling '%s': %w", fieldName, err)
+		}
+	}
+	return json.Marshal(object)
+}
+
+// Getter for additional properties for CampaignDocument. Returns the specified
+// element and whether it was found
+func (a CampaignDocument) Get(fieldName string) (value interface{}, found bool) {
+	if a.AdditionalProperties != nil {
+		value, found = a.AdditionalProperties[fieldName]
+	}
+	return
+}
+
+// Setter for additional properties for CampaignDocument
+func (a *CampaignDocument) Set(fieldName string, value interface{}) {
+	if a.AdditionalProperties == nil {
+		a.AdditionalProperties = make(map[string]interface{})
+	}
+	a.AdditionalProperties[fieldName] = value
+}
+
+// Override default JSON handling for CampaignDocument to handle AdditionalProperties
+func (a *CampaignDocument) UnmarshalJSON(b []byte) error {
+	object := make(map[string]json.RawMessage)
+	err := json.Unmarshal(b, &object)
+	if err != nil {
+		return err
+	}
+
+	if raw, found := object["campaign"]; found {
+		err = json.Unmarshal(raw, &a.Campaign)
+		if err != nil {
+			return fmt.Errorf("error reading 'campaign': %w", err)
+		}
+		delete(object, "campaign")
+	}
+
+	if len(object) != 0 {
+		a.AdditionalProperties = make(map[string]interface{})
+		for fieldName, fieldBuf := range object {
+			var fieldVal interface{}
+			err := json.Unmarshal(fieldBuf, &fieldVal)
+			if err != nil {
+				return fmt.Errorf("error unmarshaling field %s: %w", fieldName, err)
+			}
+			a.AdditionalProperties[fieldName] = fieldVal
+		}
+	}
+	return nil
+}
+
+// Override default JSON handling for CampaignDocument to handle AdditionalProperties
+func (a CampaignDocument) MarshalJSON() ([]byte, error) {
+	var err error
+	object := make(map[string]json.RawMessage)
+
+	object["campaign"], err = json.Marshal(a.Campaign)
+	if err != nil {
+		return nil, fmt.Errorf("error marshaling 'campaign': %w", err)
+	}
+
+	for fieldName, field := range a.AdditionalProperties {
+		object[fieldName], err = json.Marshal(field)
+		if err != nil {
+			return nil, fmt.Errorf("error marshaling '%s': %w", fieldName, err)
+		}
+	}
+	return json.Marshal(object)
+}
 
 // Getter for additional properties for Reason. Returns the specified
 // element and whether it was found
@@ -884,6 +1106,18 @@ func (a Reason) MarshalJSON() ([]byte, error) {
 
 // ServerInterface represents all server handlers.
 type ServerInterface interface {
+	// CheckCampaign What would publishing this document do?
+	// (POST /admin/v1/campaigns/{campaign}/check)
+	CheckCampaign(ctx echo.Context, campaign CampaignPath) error
+	// ListVersions What was published, newest first
+	// (GET /admin/v1/campaigns/{campaign}/versions)
+	ListVersions(ctx echo.Context, campaign CampaignPath) error
+	// PublishVersion Publish a document as the next version
+	// (POST /admin/v1/campaigns/{campaign}/versions)
+	PublishVersion(ctx echo.Context, campaign CampaignPath) error
+	// RollbackVersion Publish an earlier document again
+	// (POST /admin/v1/campaigns/{campaign}/versions/{version}/rollback)
+	RollbackVersion(ctx echo.Context, campaign CampaignPath, version int64) error
 	// ListInbox The messages that would have been sent, newest first
 	// (GET /dev/inbox)
 	ListInbox(ctx echo.Context) error
@@ -949,6 +1183,78 @@ type ServerInterface interface {
 // ServerInterfaceWrapper converts echo contexts to parameters.
 type ServerInterfaceWrapper struct {
 	Handler ServerInterface
+}
+
+// CheckCampaign converts echo context to params.
+func (w *ServerInterfaceWrapper) CheckCampaign(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "campaign" -------------
+	var campaign CampaignPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "campaign", ctx.Param("campaign"), &campaign, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter campaign: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.CheckCampaign(ctx, campaign)
+	return err
+}
+
+// ListVersions converts echo context to params.
+func (w *ServerInterfaceWrapper) ListVersions(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "campaign" -------------
+	var campaign CampaignPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "campaign", ctx.Param("campaign"), &campaign, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter campaign: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListVersions(ctx, campaign)
+	return err
+}
+
+// PublishVersion converts echo context to params.
+func (w *ServerInterfaceWrapper) PublishVersion(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "campaign" -------------
+	var campaign CampaignPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "campaign", ctx.Param("campaign"), &campaign, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter campaign: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.PublishVersion(ctx, campaign)
+	return err
+}
+
+// RollbackVersion converts echo context to params.
+func (w *ServerInterfaceWrapper) RollbackVersion(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "campaign" -------------
+	var campaign CampaignPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "campaign", ctx.Param("campaign"), &campaign, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter campaign: %s", err))
+	}
+
+	// ------------- Path parameter "version" -------------
+	var version int64
+
+	err = runtime.BindStyledParameterWithOptions("simple", "version", ctx.Param("version"), &version, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "integer", Format: "int64", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter version: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.RollbackVersion(ctx, campaign, version)
+	return err
 }
 
 // ListInbox converts echo context to params.
@@ -1402,6 +1708,10 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.PUT(options.BaseURL+"/v1/campaigns/:campaign/booking", wrapper.ConfirmBooking, options.OperationMiddlewares["confirmBooking"]...)
 	router.DELETE(options.BaseURL+"/v1/campaigns/:campaign/bookings/:booking", wrapper.CancelBooking, options.OperationMiddlewares["cancelBooking"]...)
 	router.GET(options.BaseURL+"/v1/campaigns/:campaign/booking/calendar.ics", wrapper.GetCalendar, options.OperationMiddlewares["getCalendar"]...)
+	router.POST(options.BaseURL+"/admin/v1/campaigns/:campaign/check", wrapper.CheckCampaign, options.OperationMiddlewares["checkCampaign"]...)
+	router.GET(options.BaseURL+"/admin/v1/campaigns/:campaign/versions", wrapper.ListVersions, options.OperationMiddlewares["listVersions"]...)
+	router.POST(options.BaseURL+"/admin/v1/campaigns/:campaign/versions", wrapper.PublishVersion, options.OperationMiddlewares["publishVersion"]...)
+	router.POST(options.BaseURL+"/admin/v1/campaigns/:campaign/versions/:version/rollback", wrapper.RollbackVersion, options.OperationMiddlewares["rollbackVersion"]...)
 	router.GET(options.BaseURL+"/dev/inbox", wrapper.ListInbox, options.OperationMiddlewares["listInbox"]...)
 
 }
@@ -1414,7 +1724,13 @@ type GoneApplicationProblemPlusJSONResponse Problem
 
 type InvalidApplicationProblemPlusJSONResponse Problem
 
+type KeyRequiredApplicationProblemPlusJSONResponse Problem
+
 type NotFoundApplicationProblemPlusJSONResponse Problem
+
+type PublishConflictApplicationProblemPlusJSONResponse Problem
+
+type RoleRequiredApplicationProblemPlusJSONResponse Problem
 
 type TooLargeApplicationProblemPlusJSONResponse Problem
 
@@ -1439,6 +1755,522 @@ type UnavailableApplicationProblemPlusJSONResponse struct {
 }
 
 type UnsupportedApplicationProblemPlusJSONResponse Problem
+
+type CheckCampaignRequestObject struct {
+	Campaign CampaignPath `json:"campaign"`
+	Body     *CheckCampaignJSONRequestBody
+}
+
+type CheckCampaignResponseObject interface {
+	VisitCheckCampaignResponse(w http.ResponseWriter) error
+}
+
+type CheckCampaign200JSONResponse CampaignCheck
+
+func (response CheckCampaign200JSONResponse) VisitCheckCampaignResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CheckCampaign400ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response CheckCampaign400ApplicationProblemPlusJSONResponse) VisitCheckCampaignResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CheckCampaign401ApplicationProblemPlusJSONResponse struct {
+	KeyRequiredApplicationProblemPlusJSONResponse
+}
+
+func (response CheckCampaign401ApplicationProblemPlusJSONResponse) VisitCheckCampaignResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CheckCampaign403ApplicationProblemPlusJSONResponse struct {
+	RoleRequiredApplicationProblemPlusJSONResponse
+}
+
+func (response CheckCampaign403ApplicationProblemPlusJSONResponse) VisitCheckCampaignResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CheckCampaign413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response CheckCampaign413ApplicationProblemPlusJSONResponse) VisitCheckCampaignResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CheckCampaign415ApplicationProblemPlusJSONResponse struct {
+	UnsupportedApplicationProblemPlusJSONResponse
+}
+
+func (response CheckCampaign415ApplicationProblemPlusJSONResponse) VisitCheckCampaignResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CheckCampaign503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response CheckCampaign503ApplicationProblemPlusJSONResponse) VisitCheckCampaignResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListVersionsRequestObject struct {
+	Campaign CampaignPath `json:"campaign"`
+}
+
+type ListVersionsResponseObject interface {
+	VisitListVersionsResponse(w http.ResponseWriter) error
+}
+
+type ListVersions200JSONResponse VersionList
+
+func (response ListVersions200JSONResponse) VisitListVersionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListVersions401ApplicationProblemPlusJSONResponse struct {
+	KeyRequiredApplicationProblemPlusJSONResponse
+}
+
+func (response ListVersions401ApplicationProblemPlusJSONResponse) VisitListVersionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListVersions403ApplicationProblemPlusJSONResponse struct {
+	RoleRequiredApplicationProblemPlusJSONResponse
+}
+
+func (response ListVersions403ApplicationProblemPlusJSONResponse) VisitListVersionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListVersions503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ListVersions503ApplicationProblemPlusJSONResponse) VisitListVersionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PublishVersionRequestObject struct {
+	Campaign CampaignPath `json:"campaign"`
+	Body     *PublishVersionJSONRequestBody
+}
+
+type PublishVersionResponseObject interface {
+	VisitPublishVersionResponse(w http.ResponseWriter) error
+}
+
+type PublishVersion200JSONResponse Version
+
+func (response PublishVersion200JSONResponse) VisitPublishVersionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PublishVersion201JSONResponse Version
+
+func (response PublishVersion201JSONResponse) VisitPublishVersionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PublishVersion400ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response PublishVersion400ApplicationProblemPlusJSONResponse) VisitPublishVersionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PublishVersion401ApplicationProblemPlusJSONResponse struct {
+	KeyRequiredApplicationProblemPlusJSONResponse
+}
+
+func (response PublishVersion401ApplicationProblemPlusJSONResponse) VisitPublishVersionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PublishVersion403ApplicationProblemPlusJSONResponse struct {
+	RoleRequiredApplicationProblemPlusJSONResponse
+}
+
+func (response PublishVersion403ApplicationProblemPlusJSONResponse) VisitPublishVersionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PublishVersion409ApplicationProblemPlusJSONResponse struct {
+	PublishConflictApplicationProblemPlusJSONResponse
+}
+
+func (response PublishVersion409ApplicationProblemPlusJSONResponse) VisitPublishVersionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PublishVersion413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response PublishVersion413ApplicationProblemPlusJSONResponse) VisitPublishVersionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PublishVersion415ApplicationProblemPlusJSONResponse struct {
+	UnsupportedApplicationProblemPlusJSONResponse
+}
+
+func (response PublishVersion415ApplicationProblemPlusJSONResponse) VisitPublishVersionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PublishVersion503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response PublishVersion503ApplicationProblemPlusJSONResponse) VisitPublishVersionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RollbackVersionRequestObject struct {
+	Campaign CampaignPath `json:"campaign"`
+	Version  int64        `json:"version"`
+	Body     *RollbackVersionJSONRequestBody
+}
+
+type RollbackVersionResponseObject interface {
+	VisitRollbackVersionResponse(w http.ResponseWriter) error
+}
+
+type RollbackVersion200JSONResponse Version
+
+func (response RollbackVersion200JSONResponse) VisitRollbackVersionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RollbackVersion201JSONResponse Version
+
+func (response RollbackVersion201JSONResponse) VisitRollbackVersionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RollbackVersion400ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response RollbackVersion400ApplicationProblemPlusJSONResponse) VisitRollbackVersionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RollbackVersion401ApplicationProblemPlusJSONResponse struct {
+	KeyRequiredApplicationProblemPlusJSONResponse
+}
+
+func (response RollbackVersion401ApplicationProblemPlusJSONResponse) VisitRollbackVersionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RollbackVersion403ApplicationProblemPlusJSONResponse struct {
+	RoleRequiredApplicationProblemPlusJSONResponse
+}
+
+func (response RollbackVersion403ApplicationProblemPlusJSONResponse) VisitRollbackVersionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RollbackVersion404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response RollbackVersion404ApplicationProblemPlusJSONResponse) VisitRollbackVersionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RollbackVersion409ApplicationProblemPlusJSONResponse struct {
+	PublishConflictApplicationProblemPlusJSONResponse
+}
+
+func (response RollbackVersion409ApplicationProblemPlusJSONResponse) VisitRollbackVersionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RollbackVersion413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response RollbackVersion413ApplicationProblemPlusJSONResponse) VisitRollbackVersionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RollbackVersion415ApplicationProblemPlusJSONResponse struct {
+	UnsupportedApplicationProblemPlusJSONResponse
+}
+
+func (response RollbackVersion415ApplicationProblemPlusJSONResponse) VisitRollbackVersionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RollbackVersion503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response RollbackVersion503ApplicationProblemPlusJSONResponse) VisitRollbackVersionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
 
 type ListInboxRequestObject struct {
 }
@@ -3267,6 +4099,18 @@ func (response ResendVerification503ApplicationProblemPlusJSONResponse) VisitRes
 
 // StrictServerInterface represents all server handlers.
 type StrictServerInterface interface {
+	// CheckCampaign What would publishing this document do?
+	// (POST /admin/v1/campaigns/{campaign}/check)
+	CheckCampaign(ctx context.Context, request CheckCampaignRequestObject) (CheckCampaignResponseObject, error)
+	// ListVersions What was published, newest first
+	// (GET /admin/v1/campaigns/{campaign}/versions)
+	ListVersions(ctx context.Context, request ListVersionsRequestObject) (ListVersionsResponseObject, error)
+	// PublishVersion Publish a document as the next version
+	// (POST /admin/v1/campaigns/{campaign}/versions)
+	PublishVersion(ctx context.Context, request PublishVersionRequestObject) (PublishVersionResponseObject, error)
+	// RollbackVersion Publish an earlier document again
+	// (POST /admin/v1/campaigns/{campaign}/versions/{version}/rollback)
+	RollbackVersion(ctx context.Context, request RollbackVersionRequestObject) (RollbackVersionResponseObject, error)
 	// ListInbox The messages that would have been sent, newest first
 	// (GET /dev/inbox)
 	ListInbox(ctx context.Context, request ListInboxRequestObject) (ListInboxResponseObject, error)
@@ -3339,6 +4183,179 @@ func NewStrictHandler(ssi StrictServerInterface, middlewares []StrictMiddlewareF
 type strictHandler struct {
 	ssi         StrictServerInterface
 	middlewares []StrictMiddlewareFunc
+}
+
+// CheckCampaign operation middleware
+func (sh *strictHandler) CheckCampaign(ctx echo.Context, campaign CampaignPath) error {
+	var request CheckCampaignRequestObject
+
+	request.Campaign = campaign
+
+	var body CheckCampaignJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CheckCampaign(ctx.Request().Context(), request.(CheckCampaignRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CheckCampaign")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CheckCampaignResponseObject); ok {
+		return validResponse.VisitCheckCampaignResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListVersions operation middleware
+func (sh *strictHandler) ListVersions(ctx echo.Context, campaign CampaignPath) error {
+	var request ListVersionsRequestObject
+
+	request.Campaign = campaign
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListVersions(ctx.Request().Context(), request.(ListVersionsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListVersions")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListVersionsResponseObject); ok {
+		return validResponse.VisitListVersionsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// PublishVersion operation middleware
+func (sh *strictHandler) PublishVersion(ctx echo.Context, campaign CampaignPath) error {
+	var request PublishVersionRequestObject
+
+	request.Campaign = campaign
+
+	var body PublishVersionJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.PublishVersion(ctx.Request().Context(), request.(PublishVersionRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PublishVersion")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(PublishVersionResponseObject); ok {
+		return validResponse.VisitPublishVersionResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// RollbackVersion operation middleware
+func (sh *strictHandler) RollbackVersion(ctx echo.Context, campaign CampaignPath, version int64) error {
+	var request RollbackVersionRequestObject
+
+	request.Campaign = campaign
+	request.Version = version
+
+	var body RollbackVersionJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		if !errors.Is(err, io.EOF) {
+			return err
+		}
+	} else {
+		request.Body = &body
+	}
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.RollbackVersion(ctx.Request().Context(), request.(RollbackVersionRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RollbackVersion")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(RollbackVersionResponseObject); ok {
+		return validResponse.VisitRollbackVersionResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
 }
 
 // ListInbox operation middleware

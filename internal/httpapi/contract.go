@@ -32,6 +32,8 @@ type declared struct {
 	route           *routers.Route
 	guard           guard
 	developmentOnly bool
+	// bodyBytes is the largest body where an operation allows more than the rest.
+	bodyBytes int64
 }
 
 // readContract loads and checks the embedded document.
@@ -53,12 +55,14 @@ func readContract() (*contract, error) {
 		for method, operation := range item.Operations() {
 			g, _ := operation.Extensions["x-jari-guard"].(string)
 			development, _ := operation.Extensions["x-jari-development"].(bool)
+			bodyBytes, _ := operation.Extensions["x-jari-body-bytes"].(float64)
 			c.operations[operation.OperationID] = declared{
 				route: &routers.Route{
 					Spec: document, Path: path, PathItem: item, Method: method, Operation: operation,
 				},
 				guard:           guard(g),
 				developmentOnly: development,
+				bodyBytes:       int64(bodyBytes),
 			}
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"jari/internal/fault"
+	"jari/internal/staff"
 	"jari/internal/token"
 )
 
@@ -20,7 +21,8 @@ const (
 
 // asking is who asks, and in which language, in the context of a request.
 type asking struct {
-	session  token.Session // zero for public operations
+	session  token.Session // with person and admitted
+	key      staff.Key     // with the role of an administrator
 	language string
 }
 
@@ -50,21 +52,43 @@ func (s *Server) guard(g guard) echo.MiddlewareFunc {
 				return next(c) // the same for everybody: nobody asks
 			}
 			a := asking{language: languageOf(r)}
-			if g != public {
-				var err error
-				if a.session, err = s.authenticate(c); err != nil {
-					return err
-				}
-			}
-			if g == admitted {
-				if err := s.admitted(c, a.session); err != nil {
-					return err
-				}
+			if err := s.identify(c, g, &a); err != nil {
+				return err
 			}
 			c.SetRequest(r.WithContext(context.WithValue(r.Context(), askingKey{}, a)))
 			return next(c)
 		}
 	}
+}
+
+// identify fills in who asks, as far as the guard wants to know.
+func (s *Server) identify(c echo.Context, g guard, a *asking) (err error) {
+	switch g {
+	case public:
+	case person:
+		a.session, err = s.authenticate(c)
+	case admitted:
+		if a.session, err = s.authenticate(c); err == nil {
+			err = s.admitted(c, a.session)
+		}
+	case publisher:
+		a.key, err = s.administrator(c, staff.Publisher)
+	}
+	return err
+}
+
+// administrator reads the key of an administrator and holds its role against the one that is needed. Keys come in the
+// header alone, so no page of another origin can use one.
+func (s *Server) administrator(c echo.Context, role staff.Role) (staff.Key, error) {
+	text, ok := strings.CutPrefix(c.Request().Header.Get(echo.HeaderAuthorization), "Bearer ")
+	if !ok {
+		return staff.Key{}, fault.New(fault.Unauthenticated, fault.CodeKeyRequired)
+	}
+	key, err := s.Staff.Authenticate(c.Request().Context(), text)
+	if err == nil && key.Role != role {
+		err = fault.New(fault.Forbidden, fault.CodeRoleRequired)
+	}
+	return key, err
 }
 
 // authenticate reads the session from the header or, for browsers, from the cookie. A cookie that can't be used is taken

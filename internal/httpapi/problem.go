@@ -126,6 +126,8 @@ func (s *Server) addExtra(p *Problem, e *fault.Error) {
 		p.Fields = &fields
 	}
 	switch extra := e.Extra.(type) {
+	case CampaignCheck:
+		p.Check = &extra
 	case identity.AttemptsLeft:
 		left := int(extra)
 		p.AttemptsLeft = &left

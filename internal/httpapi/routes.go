@@ -18,6 +18,8 @@ const (
 	public   guard = "public"   // anybody
 	person   guard = "person"   // a session of a person
 	admitted guard = "admitted" // a session, and an admission of the same person to this campaign
+
+	publisher guard = "publisher" // a key of an administrator with this role
 )
 
 // operation is a line of the route table.
@@ -54,6 +56,11 @@ var operations = []operation{
 	{"getBooking", person},
 	{"getCalendar", person},
 	{"cancelBooking", person},
+	// Administration.
+	{"checkCampaign", publisher},
+	{"listVersions", publisher},
+	{"publishVersion", publisher},
+	{"rollbackVersion", publisher},
 	// In development only.
 	{"listInbox", public},
 }
@@ -81,7 +88,7 @@ func (s *Server) register(e *echo.Echo) error {
 			middlewares[id] = []echo.MiddlewareFunc{unknownPath}
 			continue
 		}
-		middlewares[id] = []echo.MiddlewareFunc{s.guard(g), contract.validate(c, s.BodyBytes)}
+		middlewares[id] = []echo.MiddlewareFunc{s.guard(g), contract.validate(c, max(c.bodyBytes, s.BodyBytes))}
 	}
 	for _, o := range operations {
 		if _, known := contract.operations[o.id]; !known {

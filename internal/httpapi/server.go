@@ -20,6 +20,7 @@ import (
 	"jari/internal/identity"
 	"jari/internal/notify"
 	"jari/internal/slot"
+	"jari/internal/staff"
 	"jari/internal/waitingroom"
 )
 
@@ -31,6 +32,7 @@ type Options struct {
 	Identity  *identity.Service
 	Rooms     *waitingroom.Service
 	Messages  *notify.Service
+	Staff     *staff.Service
 	Clock     clock.Clock
 	Log       *slog.Logger
 	Metrics   prometheus.Registerer

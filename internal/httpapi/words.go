@@ -84,5 +84,11 @@ var problemWords = map[fault.Code][2]words{
 	fault.CodeAlreadyBooked:      {{"이미 예약하셨습니다.", "한 사람은 한 번만 예약할 수 있습니다. 예약을 바꾸려면 변경을 이용해 주세요."}, {"You have a booking already.", "One booking a person. To change it, move it."}},
 	fault.CodeReplacedGone:       {{"바꾸려던 예약이 없습니다.", "예약을 다시 확인해 주세요."}, {"The booking to be moved is gone.", "Please look at your booking again."}},
 	fault.CodeOutcomeUnknown:     {{"아직 결과를 알 수 없습니다.", "같은 요청을 그대로 다시 보내 주세요. 두 번 예약되지 않습니다."}, {"The outcome isn't known yet.", "Please send the same again. It won't book twice."}},
+	fault.CodeKeyRequired:        {{"관리자 키가 필요합니다.", ""}, {"An administrator's key is needed.", ""}},
+	fault.CodeRoleRequired:       {{"이 키로는 할 수 없는 일입니다.", ""}, {"This key's role isn't trusted with this.", ""}},
+	fault.CodeNotPublishable:     {{"게시할 수 없는 문서입니다.", "이유는 check 에 있습니다."}, {"This document can't be published.", "check says why."}},
+	fault.CodeEffectiveTooSoon:   {{"적용 시각이 너무 이릅니다.", "모든 서버가 알 수 있도록 retry_at 이후로 정해 주세요."}, {"This takes effect too soon.", "Choose an instant from retry_at on, so that every instance knows it by then."}},
+	fault.CodeVersionNotFound:    {{"없는 판입니다.", ""}, {"There is no such version.", ""}},
+	fault.CodeVersionMoved:       {{"그사이 다른 판이 게시되었습니다.", "다시 확인해 주세요."}, {"Another version was published meanwhile.", "Please look again."}},
 	fault.CodeChangeClosed:       {{"변경하거나 취소할 수 있는 시간이 지났습니다.", "장소에 직접 문의해 주세요."}, {"It is too late to change or cancel.", "Please contact the site."}},
 }

@@ -1,0 +1,61 @@
+package app
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"jari/internal/campaign"
+	"jari/internal/clock"
+	"jari/internal/config"
+	"jari/internal/postgres"
+	"jari/internal/staff"
+)
+
+// Office is what the commands of administrators work with: Postgres alone, without serving anything.
+type Office struct {
+	pool      *pgxpool.Pool
+	Campaigns *campaign.Service
+	Staff     *staff.Service
+	Clock     clock.Clock
+}
+
+// OpenOffice opens Postgres for a command.
+func OpenOffice(ctx context.Context, cfg config.Config) (*Office, error) {
+	pool, err := postgres.Open(ctx, string(cfg.PostgresURL), postgres.Options{
+		MaxConnections: 4, ConnectTimeout: cfg.PostgresConnectTimeout,
+	})
+	if err != nil {
+		return nil, err
+	}
+	clk := clock.NewSystem(cfg.ClockOffset)
+	return &Office{
+		pool: pool, Clock: clk,
+		Campaigns: campaign.NewService(pool, clk, cfg.RulesConfirmed, slog.New(slog.DiscardHandler)),
+		Staff:     staff.NewService(pool, clk, cfg.Environment),
+	}, nil
+}
+
+// Lead is how far ahead a version must take effect in this deployment.
+func Lead(cfg config.Config) time.Duration { return campaign.Lead(cfg.RulesConfirmed) }
+
+// Close gives the connections back.
+func (o *Office) Close() { o.pool.Close() }
+
+// Rollback publishes the document of an earlier version again, as the next one.
+func (o *Office) Rollback(ctx context.Context, id string, version int64, effectiveAt time.Time) (campaign.Version, bool, error) {
+	d, err := o.Campaigns.DocumentOf(ctx, id, version)
+	if err != nil {
+		return campaign.Version{}, false, err
+	}
+	return o.Campaigns.Publish(ctx, campaign.Publication{
+		Document: d, EffectiveAt: effectiveAt, By: campaign.ByCommand, RollbackOf: version,
+	})
+}
+
+// CreateKey makes a key of an administrator; text is the key itself, for the only time.
+func (o *Office) CreateKey(ctx context.Context, name, role string, lifetime time.Duration) (text string, key staff.Key, err error) {
+	return o.Staff.Create(ctx, name, staff.Role(role), lifetime)
+}
