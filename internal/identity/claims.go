@@ -68,10 +68,16 @@ func NormaliseName(name string) string {
 	return strings.Join(strings.Fields(norm.NFKC.String(name)), " ")
 }
 
-// folded is the spelling of a name that finds a person: without case, and without spaces, which people put and leave
-// out as they like.
+// folded is the spelling of a name that finds a person: without case, without spaces, which people put and leave out as
+// they like, and without marks of formatting, which nobody sees and which come along when a name is pasted.
 func folded(name string) string {
-	return strings.ReplaceAll(cases.Fold().String(NormaliseName(name)), " ", "")
+	visible := strings.Map(func(r rune) rune {
+		if unicode.Is(unicode.Cf, r) {
+			return -1
+		}
+		return r
+	}, name)
+	return strings.ReplaceAll(cases.Fold().String(NormaliseName(visible)), " ", "")
 }
 
 // NormalisePhone brings a number into E.164, or returns fault.CodePhoneUnsupported for anything that isn't a mobile
