@@ -46,7 +46,16 @@ func NewHTTPGateway(address, user, password, from string, timeout time.Duration)
 	if err != nil {
 		return nil, errors.New("the gateway's address can't be read")
 	}
-	return &HTTPGateway{client: &http.Client{Timeout: timeout}, address: u, user: user, password: password, from: from}, nil
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	// A connection of its own for each message: when a kept one breaks, net/http repeats a GET by itself, and somebody gets
+	// the message twice.
+	transport.DisableKeepAlives = true
+	client := &http.Client{
+		Timeout: timeout, Transport: transport,
+		// Following a redirect would show the message and the password to whoever it leads to.
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	return &HTTPGateway{client: client, address: u, user: user, password: password, from: from}, nil
 }
 
 // Send hands one message over.

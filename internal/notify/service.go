@@ -161,3 +161,13 @@ type levelFloor struct {
 func (l levelFloor) Enabled(ctx context.Context, level slog.Level) bool {
 	return level >= l.least && l.Handler.Enabled(ctx, level)
 }
+
+// WithAttrs keeps the floor, which the embedded handler doesn't know.
+func (l levelFloor) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return levelFloor{Handler: l.Handler.WithAttrs(attrs), least: l.least}
+}
+
+// WithGroup keeps the floor too.
+func (l levelFloor) WithGroup(name string) slog.Handler {
+	return levelFloor{Handler: l.Handler.WithGroup(name), least: l.least}
+}
