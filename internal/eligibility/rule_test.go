@@ -210,16 +210,14 @@ func TestCompileNamesEveryFault(t *testing.T) {
 		t.Parallel()
 		w := Wave{ID: "x", Rule: Rule{BirthDayDigit: []int{12}}, OpensAt: closes, ClosesAt: opens}
 		_, err := Compile(Spec{Waves: []Wave{w, w}})
-		var joined interface{ Unwrap() []error }
-		if !errors.As(err, &joined) || len(joined.Unwrap()) != 8 {
+		if all, ok := errors.AsType[*SpecError](err); !ok || len(all.Faults) != 8 {
 			t.Errorf("%v", err)
 		}
 	})
 	t.Run("faults are bounded", func(t *testing.T) {
 		t.Parallel()
 		_, err := Compile(Spec{Zone: time.UTC, Waves: make([]Wave, MaxWaves)})
-		var joined interface{ Unwrap() []error }
-		if !errors.As(err, &joined) || len(joined.Unwrap()) != maxFaults {
+		if all, ok := errors.AsType[*SpecError](err); !ok || len(all.Faults) != maxFaults {
 			t.Errorf("%v", err)
 		}
 	})

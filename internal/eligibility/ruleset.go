@@ -1,7 +1,6 @@
 package eligibility
 
 import (
-	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -105,7 +104,7 @@ func keyDate(key int32) civil.Date {
 	return civil.Date{Year: int(key / 10_000), Month: time.Month(key / 100 % 100), Day: int(key % 100)}
 }
 
-// Compile checks a Spec and makes it ready to be asked. The error joins all faults, each with the path of its place.
+// Compile checks a Spec and makes it ready to be asked. Its error is a *SpecError with all faults.
 func Compile(spec Spec) (*RuleSet, error) {
 	var faults faults
 	if spec.Zone == nil {
@@ -120,25 +119,25 @@ func Compile(spec Spec) (*RuleSet, error) {
 	}
 	if len(spec.Waves) > MaxWaves {
 		faults.add("waves", "%d waves, at most %d are possible", len(spec.Waves), MaxWaves)
-		return nil, errors.Join(faults...)
+		return nil, &SpecError{Faults: faults}
 	}
 	rs := &RuleSet{version: spec.Version, zone: spec.Zone, leap: spec.LeapDay, source: slices.Clone(spec.Waves)}
 	rs.waves = make([]wave, len(spec.Waves))
 	first := map[string]int{}
 	for i := range spec.Waves {
-		path := fmt.Sprintf("waves[%d]", i)
-		if id := spec.Waves[i].ID; id != "" {
-			path += " (" + clip(id) + ")"
-		}
+		path, before := fmt.Sprintf("waves[%d]", i), len(faults)
 		if at, twice := first[spec.Waves[i].ID]; twice {
 			faults.add(path+".id", "the same id as waves[%d]", at)
 		} else {
 			first[spec.Waves[i].ID] = i
 		}
 		rs.waves[i].compile(&spec.Waves[i], path, spec.Zone, &faults)
+		for j := range faults[before:] {
+			faults[before+j].Wave = clip(spec.Waves[i].ID)
+		}
 	}
 	if len(faults) > 0 {
-		return nil, errors.Join(faults...)
+		return nil, &SpecError{Faults: faults}
 	}
 	return rs, nil
 }
@@ -485,13 +484,41 @@ func clip(s string) string {
 	return strings.ToValidUTF8(s[:MaxNameBytes], "") + "…"
 }
 
+// Fault is one thing that is wrong with a Spec.
+type Fault struct {
+	Path    string // Of the place: "waves[1].rule.birth_date.from".
+	Wave    string // The id of the wave that the place is in, if it has one.
+	Problem string
+}
+
+// String names the wave beside its number: "waves[1] (F2).slots: …".
+func (f Fault) String() string {
+	path := f.Path
+	if at := strings.IndexByte(path, ']'); f.Wave != "" && at >= 0 {
+		path = path[:at+1] + " (" + f.Wave + ")" + path[at+1:]
+	}
+	return path + ": " + f.Problem
+}
+
+// SpecError is everything that Compile found wrong.
+type SpecError struct{ Faults []Fault }
+
+// Error has a line for each fault.
+func (e *SpecError) Error() string {
+	lines := make([]string, len(e.Faults))
+	for i, f := range e.Faults {
+		lines[i] = f.String()
+	}
+	return strings.Join(lines, "\n")
+}
+
 // faults collects what is wrong. Beyond a bound it stops: nobody reads the thousandth.
-type faults []error
+type faults []Fault
 
 const maxFaults = 100
 
 func (f *faults) add(path, format string, args ...any) {
 	if len(*f) < maxFaults {
-		*f = append(*f, fmt.Errorf("%s: %s", path, fmt.Sprintf(format, args...)))
+		*f = append(*f, Fault{Path: path, Problem: fmt.Sprintf(format, args...)})
 	}
 }
