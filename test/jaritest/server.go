@@ -48,6 +48,7 @@ type Server struct {
 	phones   *atomic.Int64
 	app      *app.App
 	http     *httptest.Server
+	askState string
 	stopOnce sync.Once
 	stopErr  error
 }
@@ -57,6 +58,7 @@ type setup struct {
 	files       fs.FS
 	environment []string
 	clock       clock.Clock
+	production  bool
 }
 
 // Option changes what Start makes.
@@ -67,6 +69,10 @@ func WithExample() Option { return func(s *setup) { s.files = korea2021.Files } 
 
 // WithNothingPublished leaves the server without a campaign.
 func WithNothingPublished() Option { return func(s *setup) { s.files = nil } }
+
+// InProduction makes an instance of production, with keys of production and a gateway that nobody answers at. There is no
+// inbox, so nobody can be verified.
+func InProduction() Option { return func(s *setup) { s.production = true } }
 
 // WithEnvironment sets a variable of the configuration.
 func WithEnvironment(name, value string) Option {
@@ -99,7 +105,7 @@ func Start(t testing.TB, options ...Option) *Server {
 	for _, o := range options {
 		o(&wanted)
 	}
-	cfg := configuration(t, wanted.environment)
+	cfg := configuration(t, wanted)
 	s := &Server{
 		Clock: manual, Log: &Log{}, cfg: cfg, clock: wanted.clock, contract: readContract(t), phones: &atomic.Int64{},
 	}
@@ -120,14 +126,21 @@ func Start(t testing.TB, options ...Option) *Server {
 	return s
 }
 
-// configuration is that of a development instance on stores of the test's own.
-func configuration(t testing.TB, environment []string) config.Config {
+// configuration is that of an instance on stores of the test's own.
+func configuration(t testing.TB, wanted setup) config.Config {
 	t.Helper()
+	environment, gateway := config.Development, []string{"JARI_SMS_GATEWAY=inbox"}
+	if wanted.production {
+		environment = config.Production
+		gateway = []string{
+			"JARI_SMS_GATEWAY=http", "JARI_SMS_URL=https://sms.invalid/sendsms", "JARI_SMS_USER=jari", "JARI_SMS_PASSWORD=jari",
+			"JARI_SMS_FROM=1330",
+		}
+	}
 	variables := []string{
-		"JARI_ENV=" + config.Development,
+		"JARI_ENV=" + environment,
 		"JARI_POSTGRES_URL=" + storetest.PostgresURL(t),
 		"JARI_REDIS_URL=" + storetest.RedisURL(t),
-		"JARI_SMS_GATEWAY=inbox",
 		// A busy machine that takes its time isn't a store that is away.
 		"JARI_REDIS_TIMEOUT=5s",
 		"JARI_RULES_CONFIRMED=30s",
@@ -135,13 +148,13 @@ func configuration(t testing.TB, environment []string) config.Config {
 	for name, purpose := range map[string]keys.Purpose{
 		"JARI_TOKEN_KEYS": keys.Tokens, "JARI_DATA_KEYS": keys.Data, "JARI_INDEX_KEYS": keys.Index,
 	} {
-		line, err := keys.Generate(config.Development, purpose)
+		line, err := keys.Generate(environment, purpose)
 		if err != nil {
 			t.Fatal(err)
 		}
 		variables = append(variables, name+"="+line)
 	}
-	cfg, err := config.Load(append(variables, environment...))
+	cfg, err := config.Load(slices.Concat(variables, gateway, wanted.environment))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -82,6 +82,33 @@ type State map[string]string
 // leave behind, and the keys of Redis.
 func (s *Server) State(t testing.TB) State {
 	t.Helper()
+	rows, err := s.Pool.Query(t.Context(), s.stateQuery(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	state := State{}
+	var table, content string
+	if _, err := pgx.ForEachRow(rows, []any{&table, &content}, func() error {
+		state[table] = content
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	found, err := s.Redis.Keys(t.Context(), "*").Result()
+	if err != nil {
+		t.Fatal(err)
+	}
+	slices.Sort(found)
+	state["redis"] = fmt.Sprintf("%d keys %s", len(found), strings.Join(found, " "))
+	return state
+}
+
+// stateQuery asks for all tables at once. The tables stay the same while a test runs.
+func (s *Server) stateQuery(t testing.TB) string {
+	t.Helper()
+	if s.askState != "" {
+		return s.askState
+	}
 	rows, err := s.Pool.Query(t.Context(), `SELECT tablename FROM pg_tables WHERE schemaname = 'public' ORDER BY 1`)
 	if err != nil {
 		t.Fatal(err)
@@ -90,33 +117,14 @@ func (s *Server) State(t testing.TB) State {
 	if err != nil {
 		t.Fatal(err)
 	}
-	state := State{}
-	for _, table := range tables {
-		var n int
-		var hash string
-		if err := s.Pool.QueryRow(t.Context(), `SELECT count(*), coalesce(md5(string_agg(x::text, E'\n' ORDER BY x::text)), '') FROM `+
-			pgx.Identifier{table}.Sanitize()+` x`).Scan(&n, &hash); err != nil {
-			t.Fatal(err)
-		}
-		state[table] = fmt.Sprintf("%d rows %s", n, hash)
-	}
-	var jobs int
 	// The job that tidies up is made by the clock and not by a request.
-	if err := s.Pool.QueryRow(t.Context(), `SELECT count(*) FROM river.river_job WHERE kind <> 'forget'`).Scan(&jobs); err != nil {
-		t.Fatal(err)
+	parts := []string{`SELECT 'jobs', count(*)::text FROM river.river_job WHERE kind <> 'forget'`}
+	for _, table := range tables {
+		parts = append(parts, `SELECT '`+table+`', count(*) || ' rows ' || coalesce(md5(string_agg(x::text, E'\n' ORDER BY x::text)), '') FROM `+
+			pgx.Identifier{table}.Sanitize()+` x`)
 	}
-	state["jobs"] = fmt.Sprintf("%d rows", jobs)
-	size, err := s.Redis.DBSize(t.Context()).Result()
-	if err != nil {
-		t.Fatal(err)
-	}
-	found, err := s.Redis.Keys(t.Context(), "*").Result()
-	if err != nil {
-		t.Fatal(err)
-	}
-	slices.Sort(found)
-	state["redis"] = fmt.Sprintf("%d keys %s", size, strings.Join(found, " "))
-	return state
+	s.askState = strings.Join(parts, "\nUNION ALL\n")
+	return s.askState
 }
 
 // Changed names what differs between two states.

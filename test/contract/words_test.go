@@ -1,0 +1,374 @@
+package contract_test
+
+import (
+	"context"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+	"unicode"
+
+	"github.com/google/uuid"
+
+	"jari/internal/fault"
+	"jari/internal/httpapi"
+	"jari/internal/slot"
+	"jari/internal/token"
+	"jari/test/jaritest"
+)
+
+// refusal gets a server to refuse with one code, as often as it is sent.
+type refusal struct {
+	options []jaritest.Option
+	ask     func(t *testing.T, s *jaritest.Server) jaritest.Request
+	// undeclared is the code of an answer that belongs to no operation's list.
+	undeclared bool
+}
+
+func environment(name, value string) []jaritest.Option {
+	return []jaritest.Option{jaritest.WithEnvironment(name, value)}
+}
+
+// ask is a refusal that needs nothing but a request of a citizen.
+func ask(method, path string, body any) refusal {
+	return refusal{ask: func(t *testing.T, s *jaritest.Server) jaritest.Request {
+		return s.NewCitizen(t, jaritest.BornForE3).Request(method, strings.ReplaceAll(path, "{campaign}", s.Campaign), body)
+	}}
+}
+
+// sealed is a hold token of this deployment that no honest client has.
+func sealed(t *testing.T, s *jaritest.Server, c *jaritest.Citizen, change func(*token.Hold)) string {
+	t.Helper()
+	box := s.Tokens(t)
+	session, err := box.OpenSession(c.Session)
+	if err != nil {
+		t.Fatal(err)
+	}
+	id, _ := slot.ParseID(s.Slot(t, jaritest.SiteOfFew, dayE3))
+	now := time.Now()
+	h := token.Hold{
+		ID: uuid.New(), Campaign: s.Campaign, Slot: id, Person: session.Person, Actor: session.Person,
+		PlacedAt: now, ExpiresAt: now.Add(5 * time.Minute), Wave: "E3", RulesVersion: 1, JudgedAt: s.Clock.Now(),
+	}
+	change(&h)
+	text, err := box.SealHold(h)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
+}
+
+func confirm(c *jaritest.Citizen, s *jaritest.Server, text string) jaritest.Request {
+	return c.Request(http.MethodPut, s.Path("/booking"), map[string]any{"hold_token": text})
+}
+
+func hold(c *jaritest.Citizen, s *jaritest.Server, slot string, more ...string) jaritest.Request {
+	return c.Request(http.MethodPut, s.Path("/hold"), jaritest.HoldBody(slot, more...))
+}
+
+func run(t *testing.T, s *jaritest.Server, statement string) {
+	t.Helper()
+	if _, err := s.Pool.Exec(t.Context(), statement); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// refusals has a way to every code of the contract.
+var refusals = map[fault.Code]refusal{
+	fault.CodeInvalidRequest:   ask(http.MethodPut, "/v1/campaigns/{campaign}/hold", map[string]any{}),
+	fault.CodeNotFound:         ask(http.MethodGet, "/v1/nothing", nil),
+	fault.CodeMethodNotAllowed: ask(http.MethodPost, "/v1/campaigns", nil),
+	fault.CodeCampaignNotFound: ask(http.MethodGet, "/v1/campaigns/nothing", nil),
+	fault.CodeRegionNotFound:   ask(http.MethodGet, "/v1/campaigns/{campaign}/regions/nowhere/sites", nil),
+	fault.CodeSiteNotFound:     ask(http.MethodGet, "/v1/campaigns/{campaign}/sites/nowhere/slots", nil),
+	fault.CodeSlotNotFound:     ask(http.MethodPut, "/v1/campaigns/{campaign}/hold", jaritest.HoldBody("never")),
+	fault.CodeRoomNotFound:     ask(http.MethodPut, "/v1/rooms/nowhere/admission", nil),
+	fault.CodeNoHold:           ask(http.MethodGet, "/v1/campaigns/{campaign}/hold", nil),
+	fault.CodeNoBooking:        ask(http.MethodGet, "/v1/campaigns/{campaign}/booking", nil),
+	fault.CodeHoldTokenInvalid: ask(http.MethodPut, "/v1/campaigns/{campaign}/booking", map[string]any{"hold_token": "x"}),
+	fault.CodeVerificationOver: ask(http.MethodPost, "/v1/verifications/unknown/resend", nil),
+	fault.CodePhoneUnsupported: ask(http.MethodPost, "/v1/verifications",
+		map[string]any{"scheme": "phone", "name": "남궁별이", "birth_date": "1964-05-05", "phone": "02-1234-5678"}),
+	fault.CodeSchemeNotOffered: ask(http.MethodPost, "/v1/verifications",
+		map[string]any{"scheme": "list", "name": "남궁별이", "birth_date": "1964-05-05", "phone": "010-2345-6789"}),
+	fault.CodeMalformedJSON: {ask: func(_ *testing.T, s *jaritest.Server) jaritest.Request {
+		return jaritest.Request{
+			Method: http.MethodPost, Path: s.Path("/eligibility"), Body: []byte("{"), Header: http.Header{"Content-Type": {"application/json"}},
+		}
+	}},
+	fault.CodeUnsupportedMedia: {ask: func(_ *testing.T, s *jaritest.Server) jaritest.Request {
+		return jaritest.Request{Method: http.MethodPost, Path: s.Path("/eligibility"), Body: []byte("{}")}
+	}},
+	fault.CodeBodyTooLarge: {ask: func(_ *testing.T, s *jaritest.Server) jaritest.Request {
+		return jaritest.JSON(http.MethodPost, s.Path("/eligibility"), strings.Repeat("x", 20_000))
+	}},
+	fault.CodeSessionRequired: {ask: func(*testing.T, *jaritest.Server) jaritest.Request {
+		return jaritest.JSON(http.MethodGet, "/v1/me", nil)
+	}},
+	fault.CodeSessionExpired: {ask: func(t *testing.T, s *jaritest.Server) jaritest.Request {
+		c := s.NewCitizen(t, jaritest.BornForE3)
+		c.Do(t, http.MethodDelete, "/v1/session", nil).Want(t, http.StatusNoContent)
+		return c.Request(http.MethodGet, "/v1/me", nil)
+	}},
+	fault.CodeCrossOrigin: {ask: func(t *testing.T, s *jaritest.Server) jaritest.Request {
+		c := s.NewCitizen(t, jaritest.BornForE3)
+		return jaritest.JSON(http.MethodPut, s.Path("/hold"), jaritest.HoldBody("1")).
+			With("Cookie", "__Host-jari-session="+c.Session).With("Sec-Fetch-Site", "cross-site")
+	}},
+	fault.CodeAdmissionRequired: {ask: func(t *testing.T, s *jaritest.Server) jaritest.Request {
+		c := s.Stranger(jaritest.BornForE3)
+		c.Verify(t)
+		return hold(c, s, "1")
+	}},
+	fault.CodeAdmissionOfAnother: {ask: func(t *testing.T, s *jaritest.Server) jaritest.Request {
+		c := s.NewCitizen(t, jaritest.BornForE3)
+		c.Admission = s.NewCitizen(t, jaritest.BornForE3).Admission
+		return hold(c, s, "1")
+	}},
+	fault.CodeAdmissionExpired: {ask: func(t *testing.T, s *jaritest.Server) jaritest.Request {
+		c := s.NewCitizen(t, jaritest.BornForE3)
+		session, err := s.Tokens(t).OpenSession(c.Session)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c.Admission, err = s.Tokens(t).SealAdmission(token.Admission{
+			Room: s.Campaign, Campaign: s.Campaign, Person: session.Person, ExpiresAt: time.Now().Add(-time.Second),
+		}); err != nil {
+			t.Fatal(err)
+		}
+		return hold(c, s, "1")
+	}},
+	fault.CodePhoneLimit: {options: environment("JARI_CODES_PER_DAY", "1"), ask: func(t *testing.T, s *jaritest.Server) jaritest.Request {
+		c := s.Stranger(jaritest.BornForE3)
+		c.StartVerification(t)
+		return jaritest.JSON(http.MethodPost, "/v1/verifications", c.Claims())
+	}},
+	fault.CodeResendTooSoon: {ask: func(t *testing.T, s *jaritest.Server) jaritest.Request {
+		v := s.Stranger(jaritest.BornForE3).StartVerification(t)
+		return jaritest.JSON(http.MethodPost, "/v1/verifications/"+v.VerificationId+"/resend", nil)
+	}},
+	fault.CodeCodeWrong: {ask: func(t *testing.T, s *jaritest.Server) jaritest.Request {
+		c := s.Stranger(jaritest.BornForE3)
+		v := c.StartVerification(t)
+		wrong := "000000"
+		if c.Code(t) == wrong {
+			wrong = "000001"
+		}
+		return jaritest.JSON(http.MethodPost, "/v1/verifications/"+v.VerificationId+"/confirm", map[string]any{"code": wrong})
+	}},
+	fault.CodePersonsPerPhone: {options: environment("JARI_PERSONS_PER_PHONE", "1"), ask: func(t *testing.T, s *jaritest.Server) jaritest.Request {
+		first, second := s.NewCitizen(t, jaritest.BornForE3), s.Stranger("1963-03-03")
+		second.Phone = first.Phone
+		v := second.StartVerification(t)
+		return jaritest.JSON(http.MethodPost, "/v1/verifications/"+v.VerificationId+"/confirm", map[string]any{"code": second.Code(t)})
+	}},
+	fault.CodeNotEligible: {ask: func(t *testing.T, s *jaritest.Server) jaritest.Request {
+		return hold(s.NewCitizen(t, jaritest.BornForF1), s, s.Slot(t, jaritest.SiteOfOne, jaritest.FirstDay))
+	}},
+	fault.CodeRulesUnconfirmed: {options: environment("JARI_RULES_CONFIRMED", "2s"), ask: func(t *testing.T, s *jaritest.Server) jaritest.Request {
+		c := s.NewCitizen(t, jaritest.BornForE3)
+		q := hold(c, s, s.Slot(t, jaritest.SiteOfOne, dayE3))
+		run(t, s, `ALTER TABLE campaign_versions RENAME TO campaign_versions_away`)
+		jaritest.Eventually(t, 20*time.Second, "the rules aren't confirmed any more", func() bool {
+			return s.Send(t, q).Status == http.StatusServiceUnavailable
+		})
+		return q
+	}},
+	fault.CodeSlotClosed: {ask: func(t *testing.T, s *jaritest.Server) jaritest.Request {
+		c := s.NewCitizen(t, jaritest.BornForE3)
+		unit := s.Slot(t, jaritest.SiteOfOne, dayE3)
+		run(t, s, `UPDATE slots SET state = 'closed', version = version + 1 WHERE slot_id = `+unit)
+		return hold(c, s, unit)
+	}},
+	fault.CodeSlotFull: {ask: func(t *testing.T, s *jaritest.Server) jaritest.Request {
+		unit := s.Slot(t, jaritest.SiteOfOne, dayE3)
+		s.NewCitizen(t, jaritest.BornForE3).MustHold(t, unit)
+		return hold(s.NewCitizen(t, jaritest.BornForE3), s, unit)
+	}},
+	fault.CodeHoldsOther: {ask: func(t *testing.T, s *jaritest.Server) jaritest.Request {
+		c := s.NewCitizen(t, jaritest.BornForE3)
+		c.MustHold(t, s.Slot(t, jaritest.SiteOfOne, dayE3))
+		return hold(c, s, s.Slot(t, jaritest.SiteOfFew, dayE3))
+	}},
+	fault.CodeHoldEnding: {ask: func(t *testing.T, s *jaritest.Server) jaritest.Request {
+		c := s.NewCitizen(t, jaritest.BornForE3)
+		unit := s.Slot(t, jaritest.SiteOfOne, dayE3)
+		c.MustHold(t, unit)
+		// As if its time were over, and the moments in which Redis keeps it not yet.
+		found, err := s.Redis.Keys(t.Context(), "*:person:*").Result()
+		if err != nil || len(found) != 1 {
+			t.Fatalf("the person's hold isn't found: %v %v", found, err)
+		}
+		if err := s.Redis.HSet(t.Context(), found[0], "expires", time.Now().Add(-time.Second).UnixMilli()).Err(); err != nil {
+			t.Fatal(err)
+		}
+		return hold(c, s, unit)
+	}},
+	fault.CodeHoldLimit: {options: environment("JARI_HOLDS_PER_PERSON", "1"), ask: func(t *testing.T, s *jaritest.Server) jaritest.Request {
+		c := s.NewCitizen(t, jaritest.BornForE3)
+		h := c.MustHold(t, s.Slot(t, jaritest.SiteOfOne, dayE3))
+		return hold(c, s, s.Slot(t, jaritest.SiteOfFew, dayE3), "instead_of", h.HoldId)
+	}},
+	fault.CodeHoldOfAnother: {ask: func(t *testing.T, s *jaritest.Server) jaritest.Request {
+		h := s.NewCitizen(t, jaritest.BornForE3).MustHold(t, s.Slot(t, jaritest.SiteOfOne, dayE3))
+		return confirm(s.NewCitizen(t, jaritest.BornForE3), s, h.HoldToken)
+	}},
+	fault.CodeHoldExpired: {ask: func(t *testing.T, s *jaritest.Server) jaritest.Request {
+		c := s.NewCitizen(t, jaritest.BornForE3)
+		return confirm(c, s, sealed(t, s, c, func(h *token.Hold) { h.ExpiresAt = time.Now().Add(-time.Minute) }))
+	}},
+	fault.CodeHoldReleased: {ask: func(t *testing.T, s *jaritest.Server) jaritest.Request {
+		c := s.NewCitizen(t, jaritest.BornForE3)
+		h := c.MustHold(t, s.Slot(t, jaritest.SiteOfOne, dayE3))
+		c.Do(t, http.MethodDelete, s.Path("/hold"), nil).Want(t, http.StatusNoContent)
+		return confirm(c, s, h.HoldToken)
+	}},
+	fault.CodeHoldSpent: {ask: func(t *testing.T, s *jaritest.Server) jaritest.Request {
+		c := s.NewCitizen(t, jaritest.BornForE3)
+		h := c.MustHold(t, s.Slot(t, jaritest.SiteOfOne, dayE3))
+		var b httpapi.Booking
+		c.Confirm(t, h.HoldToken).Want(t, http.StatusCreated).Into(t, &b)
+		c.Cancel(t, b.BookingId).Want(t, http.StatusOK)
+		return confirm(c, s, h.HoldToken)
+	}},
+	fault.CodeAlreadyBooked: {ask: func(t *testing.T, s *jaritest.Server) jaritest.Request {
+		c := s.NewCitizen(t, jaritest.BornForE3)
+		c.MustBook(t, s.Slot(t, jaritest.SiteOfOne, dayE3))
+		return confirm(c, s, sealed(t, s, c, func(*token.Hold) {}))
+	}},
+	fault.CodeReplacedGone: {ask: func(t *testing.T, s *jaritest.Server) jaritest.Request {
+		c := s.NewCitizen(t, jaritest.BornForE3)
+		return confirm(c, s, sealed(t, s, c, func(h *token.Hold) { h.Replaces = uuid.New() }))
+	}},
+	fault.CodeChangeClosed: {ask: func(t *testing.T, s *jaritest.Server) jaritest.Request {
+		c := s.NewCitizen(t, jaritest.BornForE3)
+		b := c.MustBook(t, s.Slot(t, jaritest.SiteOfOne, dayE3))
+		s.Clock.Set(b.Slot.StartsAt)
+		return c.Request(http.MethodDelete, s.Path("/bookings/"+b.BookingId), nil)
+	}},
+	fault.CodeStoreUnavailable: {
+		options: environment("JARI_REDIS_URL", "redis://127.0.0.1:1/0"), ask: func(t *testing.T, s *jaritest.Server) jaritest.Request {
+			return hold(s.NewCitizen(t, jaritest.BornForE3), s, s.Slot(t, jaritest.SiteOfOne, dayE3))
+		},
+	},
+	fault.CodeInternal: {undeclared: true, ask: func(t *testing.T, s *jaritest.Server) jaritest.Request {
+		c := s.NewCitizen(t, jaritest.BornForE3)
+		run(t, s, `ALTER TABLE bookings RENAME TO bookings_away`)
+		return c.Request(http.MethodGet, s.Path("/booking"), nil)
+	}},
+	fault.CodeOutcomeUnknown: {options: environment("JARI_CONFIRM_WAIT", "1s"), ask: func(t *testing.T, s *jaritest.Server) jaritest.Request {
+		crowd := stuck(t, s, 2)
+		first := confirm(crowd[0], s, sealed(t, s, crowd[0], func(*token.Hold) {}))
+		keepAsking(t, s, first)
+		return confirm(crowd[1], s, sealed(t, s, crowd[1], func(*token.Hold) {}))
+	}},
+	fault.CodeOverloaded: {options: environment("JARI_FLUSH_QUEUE", "1"), ask: func(t *testing.T, s *jaritest.Server) jaritest.Request {
+		crowd := stuck(t, s, 3)
+		keepAsking(t, s, confirm(crowd[0], s, sealed(t, s, crowd[0], func(*token.Hold) {})))
+		keepAsking(t, s, confirm(crowd[1], s, sealed(t, s, crowd[1], func(*token.Hold) {})))
+		return confirm(crowd[2], s, sealed(t, s, crowd[2], func(*token.Hold) {}))
+	}},
+}
+
+// stuck locks the slot that sealed holds are for, until the test's end, so that no confirm of it can be decided.
+func stuck(t *testing.T, s *jaritest.Server, people int) []*jaritest.Citizen {
+	t.Helper()
+	crowd := make([]*jaritest.Citizen, people)
+	for i := range crowd {
+		crowd[i] = s.NewCitizen(t, jaritest.BornForE3)
+	}
+	tx, err := s.Pool.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = tx.Rollback(context.WithoutCancel(t.Context())) })
+	if _, err := tx.Exec(t.Context(), `SELECT 1 FROM slots FOR UPDATE`); err != nil {
+		t.Fatal(err)
+	}
+	return crowd
+}
+
+// keepAsking keeps a lane busy, beside the test, until its end.
+func keepAsking(t *testing.T, s *jaritest.Server, q jaritest.Request) {
+	t.Helper()
+	ctx, stop := context.WithCancel(t.Context())
+	var asking sync.WaitGroup
+	asking.Go(func() {
+		for ctx.Err() == nil {
+			_, _ = s.Exchange(ctx, q)
+		}
+	})
+	t.Cleanup(func() {
+		stop()
+		asking.Wait()
+	})
+}
+
+func TestEveryCodeSaysItInKoreanAndInEnglish(t *testing.T) {
+	t.Parallel()
+	codes := jaritest.Document(t).Components.Schemas["ProblemCode"].Value.Enum
+	if len(codes) < 40 {
+		t.Fatalf("the contract has %d codes", len(codes))
+	}
+	for _, value := range codes {
+		code := fault.Code(value.(string))
+		way, ok := refusals[code]
+		if !ok {
+			t.Errorf("no request is known here that is refused with %s: add one, so that its words are seen", code)
+			continue
+		}
+		t.Run(string(code), func(t *testing.T) {
+			t.Parallel()
+			s := jaritest.Start(t, way.options...)
+			q := way.ask(t, s)
+			said := map[string]httpapi.Problem{}
+			for _, language := range []string{"ko-KR,ko;q=0.9,en;q=0.8", "en-GB,en;q=0.9,ko;q=0.1", "", "fr"} {
+				said[language] = refused(t, s, way, q.With("Accept-Language", language), code)
+			}
+			ko, en := said["ko-KR,ko;q=0.9,en;q=0.8"], said["en-GB,en;q=0.9,ko;q=0.1"]
+			wantWords(t, ko, true)
+			wantWords(t, en, false)
+			for _, other := range []string{"", "fr"} {
+				if said[other].Title != ko.Title {
+					t.Errorf("whose language is %q reads %q", other, said[other].Title)
+				}
+			}
+		})
+	}
+}
+
+// refused sends until the server says this code: two of them only come once the lane is busy.
+func refused(t *testing.T, s *jaritest.Server, way refusal, q jaritest.Request, code fault.Code) httpapi.Problem {
+	t.Helper()
+	var got jaritest.Response
+	jaritest.Eventually(t, 20*time.Second, "the answer is "+string(code), func() bool {
+		if way.undeclared {
+			got = s.SendUndeclared(t, q)
+		} else {
+			got = s.Send(t, q)
+		}
+		waits := code == fault.CodeOutcomeUnknown || code == fault.CodeOverloaded
+		if got.Code != code && !waits {
+			t.Fatalf("the answer is %d %s", got.Status, got.Code)
+		}
+		return got.Code == code
+	})
+	return got.Problem(t)
+}
+
+func wantWords(t *testing.T, p httpapi.Problem, korean bool) {
+	t.Helper()
+	texts := []string{p.Title}
+	if p.Detail != nil {
+		texts = append(texts, *p.Detail)
+	}
+	for _, text := range texts {
+		if strings.TrimSpace(text) == "" || korean != strings.ContainsFunc(text, func(r rune) bool { return unicode.Is(unicode.Hangul, r) }) {
+			t.Errorf("the words are %q", text)
+		}
+	}
+	if unexpected := p.Title == "예상하지 못한 오류가 발생했습니다." || p.Title == "Something unexpected happened."; unexpected != (p.Code == "internal") {
+		t.Errorf("%s has the words of another code: %q", p.Code, p.Title)
+	}
+}
