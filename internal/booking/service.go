@@ -154,7 +154,11 @@ func (s *Service) Confirm(
 	switch b.Status {
 	case Active:
 		d, err := s.detail(c, b)
-		return d, fresh, err
+		if err != nil {
+			// Booked, but this instance hasn't heard of the place yet: it must not sound as if nothing had happened.
+			return Detailed{}, false, outcomeUnknown(err)
+		}
+		return d, fresh, nil
 	case Cancelled, Superseded:
 		return Detailed{}, false, fault.New(fault.Gone, fault.CodeHoldSpent)
 	case Void:
