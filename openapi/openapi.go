@@ -1,5 +1,5 @@
-// Package openapi embeds the contract: the document that types and routing are generated from, that requests are
-// validated against, and that the server hands out at /openapi.yaml.
+// Package openapi embeds the contracts: the document that types and routing are generated from, that requests are
+// validated against, and that the server hands out at /openapi.yaml; and the schema of campaign files.
 package openapi
 
 import _ "embed"
@@ -8,3 +8,8 @@ import _ "embed"
 //
 //go:embed jari.yaml
 var Document []byte
+
+// CampaignSchema is campaign.schema.json, the JSON Schema (2020-12) of campaign files.
+//
+//go:embed campaign.schema.json
+var CampaignSchema []byte

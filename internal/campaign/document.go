@@ -6,11 +6,8 @@ import (
 	"fmt"
 	"io"
 	"regexp"
+	"strings"
 	"time"
-
-	"github.com/goccy/go-yaml"
-	"github.com/goccy/go-yaml/ast"
-	"github.com/goccy/go-yaml/parser"
 
 	"jari/internal/civil"
 	"jari/internal/eligibility"
@@ -74,64 +71,63 @@ type DayRange struct {
 const (
 	maxDocumentBytes = 4 << 20
 	maxRegions       = 1000
-	maxWaves         = 500
 	maxCases         = 10_000
 )
 
-// Parse reads a campaign file. Its errors name line and column.
+// Parse reads a campaign file, YAML or JSON, and holds it against the schema (openapi/campaign.schema.json). Its error
+// is a *DocumentError with every fault by line and field. What Compile looks at hasn't been judged then; Load does both.
 func Parse(r io.Reader) (Document, error) {
-	raw, err := io.ReadAll(io.LimitReader(r, maxDocumentBytes+1))
+	raw, err := readAll(r)
 	if err != nil {
-		return Document{}, fmt.Errorf("reading the campaign: %w", err)
+		return Document{}, err
 	}
-	if len(raw) > maxDocumentBytes {
-		return Document{}, fmt.Errorf("the campaign file is larger than %d bytes", maxDocumentBytes)
-	}
-	d := Document{HoldSeconds: 300, BookUntilSeconds: 3600, ChangeUntilSeconds: 24 * 3600}
-	if err := yaml.UnmarshalWithOptions(raw, &d, yaml.Strict(), yaml.UseJSONUnmarshaler()); err != nil {
-		if line := lineOf(raw, err); line > 0 {
-			return Document{}, fmt.Errorf("[%d:1] in the part that begins here: %w", line, err)
-		}
-		return Document{}, errors.New(yaml.FormatError(err, false, true))
+	f := readFile(raw)
+	d, _ := f.document()
+	if len(f.faults) > 0 {
+		return Document{}, &DocumentError{Faults: f.faults}
 	}
 	return d, nil
 }
 
-// lineOf finds the list item that fails with an error which names no line: those of rules and dates, which read
-// themselves. It returns 0 for all others.
-func lineOf(raw []byte, cause error) int {
-	if _, placed := errors.AsType[yaml.Error](cause); placed {
-		return 0
+func readAll(r io.Reader) ([]byte, error) {
+	raw, err := io.ReadAll(io.LimitReader(r, maxDocumentBytes+1))
+	if err != nil {
+		return nil, fmt.Errorf("reading the campaign: %w", err)
 	}
-	file, err := parser.ParseBytes(raw, 0)
-	if err != nil || len(file.Docs) == 0 {
-		return 0
+	if len(raw) > maxDocumentBytes {
+		return nil, fmt.Errorf("the campaign file is larger than %d bytes", maxDocumentBytes)
 	}
-	document, _ := file.Docs[0].Body.(*ast.MappingNode)
-	if document == nil {
-		return 0
+	return raw, nil
+}
+
+// Load reads a campaign file and compiles it as a version. Its error is a *DocumentError with every fault, of form and
+// of meaning, by line and field.
+func Load(raw []byte, version int64) (*Campaign, error) {
+	if len(raw) > maxDocumentBytes {
+		return nil, fmt.Errorf("the campaign file is larger than %d bytes", maxDocumentBytes)
 	}
-	for _, member := range document.Values {
-		list, _ := member.Value.(*ast.SequenceNode)
-		if list == nil {
-			continue
+	c, _, err := load(raw, version)
+	return c, err
+}
+
+func load(raw []byte, version int64) (*Campaign, *file, error) {
+	f := readFile(raw)
+	d, bad := f.document()
+	if bad[""] {
+		return nil, f, &DocumentError{Faults: f.faults}
+	}
+	c, faults := compile(d, version)
+	for _, fault := range faults {
+		if !bad[part(fault.Path)] {
+			f.refuse(fault.Path, "%s", fault.Problem)
 		}
-		for _, item := range list.Values {
-			var into any
-			switch member.Key.String() {
-			case "waves":
-				into = &Wave{}
-			case "cases":
-				into = &eligibility.Case{}
-			default:
-				continue
-			}
-			if err := yaml.NodeToValue(item, into, yaml.Strict(), yaml.UseJSONUnmarshaler()); err != nil && err.Error() == cause.Error() {
-				return item.GetToken().Position.Line
-			}
-		}
 	}
-	return 0
+	if len(f.faults) > 0 {
+		f.faults = oneAPath(f.faults)
+		byLine(f.faults)
+		return nil, f, &DocumentError{Faults: f.faults}
+	}
+	return c, f, nil
 }
 
 // Campaign is one published version, ready to be asked.
@@ -153,80 +149,149 @@ var (
 	partID     = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]{0,31}$`)
 )
 
-// Compile checks a document and makes it ready to be asked. It returns every fault, joined.
-func Compile(d Document, version int64) (*Campaign, error) {
-	var faults []error
-	refuse := func(format string, args ...any) { faults = append(faults, fmt.Errorf(format, args...)) }
+// localZone is a name that the time package knows and that means another zone on every machine.
+const localZone = "Local"
 
-	if !campaignID.MatchString(d.ID) {
-		refuse("campaign: %q must be 2 to 63 small letters, digits and dashes", d.ID)
-	}
-	words := func(where string, w Words) {
-		if w.Ko == "" || w.En == "" {
-			refuse("%s: needs a text in Korean (ko) and in English (en)", where)
-		}
-	}
-	words("title", d.Title)
-	location, err := time.LoadLocation(d.Zone)
-	if err != nil || d.Zone == "" || d.Zone == "Local" {
-		refuse("zone: %q isn't an IANA zone such as Asia/Seoul", d.Zone)
-		location = time.UTC
-	}
-	for _, limit := range []struct {
-		name               string
-		value, least, most int
-	}{
-		{"hold_seconds", d.HoldSeconds, 30, 3600},
-		{"book_until_seconds", d.BookUntilSeconds, 0, 90 * 24 * 3600},
-		{"change_until_seconds", d.ChangeUntilSeconds, 0, 90 * 24 * 3600},
-		{"the number of regions", len(d.Regions), 1, maxRegions},
-		{"the number of waves", len(d.Waves), 1, maxWaves},
-		{"the number of cases", len(d.Cases), 0, maxCases},
-	} {
-		if limit.value < limit.least || limit.value > limit.most {
-			refuse("%s: is %d and must be between %d and %d", limit.name, limit.value, limit.least, limit.most)
-		}
-	}
-	seen := map[string]bool{}
-	for i, r := range d.Regions {
-		if !partID.MatchString(r.Region) || seen[r.Region] {
-			refuse("regions[%d]: %q must be unique, of letters, digits, dashes and underscores", i, r.Region)
-		}
-		seen[r.Region] = true
-		words(fmt.Sprintf("regions[%d].name", i), r.Name)
-	}
-	c := &Campaign{Document: d, Version: version, Location: location}
-	spec := eligibility.Spec{Version: version, Zone: location}
-	for i, w := range d.Waves {
-		where := fmt.Sprintf("waves[%d]", i)
-		if !partID.MatchString(w.ID) {
-			refuse("%s.wave: %q must be of letters, digits, dashes and underscores", where, w.ID)
-		}
-		words(where+".title", w.Title)
-		words(where+".who_in_words", w.WhoWords)
-		opens, err := civil.ParseInstant(w.OpensAt, location)
-		if err != nil {
-			refuse("%s.opens_at: %w", where, err)
-		}
-		closes, err := civil.ParseInstant(w.ClosesAt, location)
-		if err != nil {
-			refuse("%s.closes_at: %w", where, err)
-		}
-		c.Openings = append(c.Openings, Opening{OpensAt: opens, ClosesAt: closes})
-		spec.Waves = append(spec.Waves, eligibility.Wave{
-			ID: w.ID, Rule: w.Who, OpensAt: opens, ClosesAt: closes, SlotsFrom: w.Slots.From, SlotsTo: w.Slots.To,
-		})
-	}
-	if len(faults) == 0 {
-		// The rules' own faults are only worth reading once the instants above could be read.
-		if c.Rules, err = eligibility.Compile(spec); err != nil {
-			faults = append(faults, err)
-		}
-	}
-	if err := errors.Join(faults...); err != nil {
-		return nil, fmt.Errorf("campaign %q can't be published:\n%w", d.ID, err)
+// Compile checks a document and makes it ready to be asked. Its error wraps a *DocumentError with every fault. Versions
+// that are stored go through it again whenever an instance starts, so it must never refuse what it once took.
+func Compile(d Document, version int64) (*Campaign, error) {
+	c, faults := compile(d, version)
+	if len(faults) > 0 {
+		return nil, fmt.Errorf("campaign %q can't be published:\n%w", d.ID, &DocumentError{Faults: faults})
 	}
 	return c, nil
+}
+
+// compilation is a document on its way to a campaign.
+type compilation struct {
+	*Campaign
+	faults []Fault
+}
+
+func (c *compilation) refuse(path, format string, args ...any) {
+	c.faults = append(c.faults, Fault{Path: path, Problem: fmt.Sprintf(format, args...)})
+}
+
+func (c *compilation) words(path string, w Words) {
+	if w.Ko == "" || w.En == "" {
+		c.refuse(path, "needs a text in Korean (ko) and in English (en)")
+	}
+}
+
+func compile(d Document, version int64) (*Campaign, []Fault) {
+	c := &compilation{Campaign: &Campaign{Document: d, Version: version}}
+	if !campaignID.MatchString(d.ID) {
+		c.refuse("campaign", "%q must be 2 to 63 small letters, digits and dashes", d.ID)
+	}
+	c.words("title", d.Title)
+	location, err := time.LoadLocation(d.Zone)
+	if err != nil || d.Zone == "" || d.Zone == localZone {
+		c.refuse("zone", "%q isn't an IANA zone such as Asia/Seoul", d.Zone)
+		location = time.UTC
+	}
+	c.Location = location
+	for _, limit := range []struct {
+		path, what         string
+		value, least, most int
+	}{
+		{"hold_seconds", "is", d.HoldSeconds, 30, 3600},
+		{"book_until_seconds", "is", d.BookUntilSeconds, 0, 90 * 24 * 3600},
+		{"change_until_seconds", "is", d.ChangeUntilSeconds, 0, 90 * 24 * 3600},
+		{"regions", "their number is", len(d.Regions), 1, maxRegions},
+		{"waves", "their number is", len(d.Waves), 1, eligibility.MaxWaves},
+		{"cases", "their number is", len(d.Cases), 0, maxCases},
+	} {
+		if limit.value < limit.least || limit.value > limit.most {
+			c.refuse(limit.path, "%s %d and must be between %d and %d", limit.what, limit.value, limit.least, limit.most)
+		}
+	}
+	c.regions()
+	c.waves()
+	if len(c.faults) > 0 {
+		return nil, oneAPath(c.faults)
+	}
+	return c.Campaign, nil
+}
+
+func (c *compilation) regions() {
+	first := map[string]int{}
+	for i, r := range c.Regions {
+		path := fmt.Sprintf("regions[%d]", i)
+		if !partID.MatchString(r.Region) {
+			c.refuse(path+".region", "%q must be 1 to 32 letters, digits, dashes and underscores", r.Region)
+		} else if at, twice := first[r.Region]; twice {
+			c.refuse(path+".region", "%q is the id of regions[%d] too", r.Region, at)
+		} else {
+			first[r.Region] = i
+		}
+		c.words(path+".name", r.Name)
+	}
+}
+
+func (c *compilation) waves() {
+	spec := eligibility.Spec{Version: c.Version, Zone: c.Location}
+	first := map[string]int{}
+	for i, w := range c.Waves {
+		path := fmt.Sprintf("waves[%d]", i)
+		c.words(path+".title", w.Title)
+		c.words(path+".who_in_words", w.WhoWords)
+		o := Opening{OpensAt: c.instant(path+".opens_at", w.OpensAt), ClosesAt: c.instant(path+".closes_at", w.ClosesAt)}
+		c.Openings = append(c.Openings, o)
+		spec.Waves = append(spec.Waves, eligibility.Wave{
+			ID: w.ID, Rule: w.Who, OpensAt: o.OpensAt, ClosesAt: o.ClosesAt, SlotsFrom: w.Slots.From, SlotsTo: w.Slots.To,
+		})
+		if !partID.MatchString(w.ID) {
+			c.refuse(path+".wave", "%q must be 1 to 32 letters, digits, dashes and underscores", w.ID)
+		} else if at, twice := first[w.ID]; twice {
+			windows := "a wave has one window"
+			if other := c.Openings[at]; o.OpensAt.Before(other.ClosesAt) && other.OpensAt.Before(o.ClosesAt) {
+				windows = "their windows overlap"
+			}
+			c.refuse(path+".wave", "%q is the id of waves[%d] too, and %s", w.ID, at, windows)
+		} else {
+			first[w.ID] = i
+		}
+	}
+	var err error
+	if c.Rules, err = eligibility.Compile(spec); err == nil {
+		return
+	}
+	found, ok := errors.AsType[*eligibility.SpecError](err)
+	if !ok {
+		c.refuse("waves", "%s", err)
+		return
+	}
+	for _, fault := range found.Faults {
+		path := pathInDocument(fault.Path)
+		if !strings.Contains(path, ".") && strings.Contains(path, "[") {
+			continue // The wave as a whole: an instant couldn't be read, and that has been said.
+		}
+		if fault.Wave != "" {
+			c.refuse(path, "wave %s: %s", fault.Wave, fault.Problem)
+		} else {
+			c.refuse(path, "%s", fault.Problem)
+		}
+	}
+}
+
+func (c *compilation) instant(path, text string) time.Time {
+	at, err := civil.ParseInstant(text, c.Location)
+	if err != nil {
+		c.refuse(path, "%s", err)
+	}
+	return at
+}
+
+// pathInDocument is the place in a document that a place in the rules' Spec came from.
+func pathInDocument(path string) string {
+	wave, rest, _ := strings.Cut(path, ".")
+	switch {
+	case rest == "id":
+		return wave + ".wave"
+	case rest == "rule" || strings.HasPrefix(rest, "rule."):
+		return wave + ".who" + strings.TrimPrefix(rest, "rule")
+	}
+	return path
 }
 
 // State is what a campaign is doing at an instant.

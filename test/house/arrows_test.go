@@ -50,7 +50,7 @@ var arrows = []arrow{
 		why: "rules are judged by a pure function: no I/O, no clock, no context, so that every birth date can be enumerated",
 	},
 	{
-		from: "internal/campaign", may: slices.Concat([]string{"internal/eligibility", "internal/audit"}, small, storage),
+		from: "internal/campaign", may: slices.Concat([]string{"internal/eligibility", "internal/audit", "openapi"}, small, storage),
 		why: "what administrators configure stands before all that happens in it",
 	},
 	{
