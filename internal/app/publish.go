@@ -13,7 +13,6 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"jari/internal/campaign"
-	"jari/internal/eligibility"
 	"jari/internal/postgres"
 	"jari/internal/slot"
 )
@@ -70,29 +69,15 @@ func Publish(ctx context.Context, pool *pgxpool.Pool, files fs.FS, name string, 
 
 // readCampaign reads and checks the document itself, with its own cases.
 func readCampaign(files fs.FS, name string) (campaign.Document, *campaign.Campaign, error) {
-	file, err := files.Open(name)
+	raw, err := fs.ReadFile(files, name)
 	if err != nil {
 		return campaign.Document{}, nil, fmt.Errorf("opening the campaign: %w", err)
 	}
-	defer func() { _ = file.Close() }()
-	d, err := campaign.Parse(file)
+	report, err := campaign.Check(raw, campaign.CheckOptions{})
 	if err != nil {
-		return d, nil, fmt.Errorf("%s: %w", name, err)
+		return campaign.Document{}, nil, fmt.Errorf("%s can't be published:\n%w", name, err)
 	}
-	// The version isn't known yet, and nothing that is checked here depends on it.
-	compiled, err := campaign.Compile(d, 1)
-	if err != nil {
-		return d, nil, fmt.Errorf("%s: %w", name, err)
-	}
-	report := eligibility.RunCases(compiled.Rules, d.Cases)
-	var faults []error
-	for _, f := range report.Failures {
-		faults = append(faults, fmt.Errorf("%s: case %d (%s) fails: %s", name, f.Index+1, f.Name, f.Message))
-	}
-	for _, w := range report.WavesWithoutCase {
-		faults = append(faults, fmt.Errorf("%s: wave %s has no case that says what is expected of it", name, w))
-	}
-	return d, compiled, errors.Join(faults...)
+	return report.Compiled.Document, report.Compiled, nil
 }
 
 // readPlaces reads the sites and plans the slots that the document names.
