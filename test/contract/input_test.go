@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"jari/internal/fault"
 	"jari/test/jaritest"
@@ -209,7 +210,6 @@ func badBodies(_ *testing.T, w world) (rows []bad) {
 		invalid("a list of it", slices.Concat([]byte("["), good, []byte("]")))
 		invalid("a text", []byte(`"x"`))
 		invalid("a number", []byte("1"))
-		invalid("deep brackets", []byte(strings.Repeat("[", 5000)+strings.Repeat("]", 5000)))
 		invalid("an unknown field", o.with("surplus", 1))
 		invalid("a field in capitals", o.with(strings.ToUpper(o.field()), "x"))
 		invalid("a field called __proto__", o.with("__proto__", map[string]any{"admin": true}))
@@ -523,6 +523,36 @@ func badHeaders(_ *testing.T, w world) (rows []bad) {
 		})
 	}
 	return rows
+}
+
+// A small body must not cost much: neither time nor log, whatever the log's level.
+func TestDeepBracketsCostNothing(t *testing.T) {
+	t.Parallel()
+	for _, level := range []string{"INFO", "DEBUG"} {
+		t.Run(level, func(t *testing.T) {
+			t.Parallel()
+			s := jaritest.Start(t, jaritest.WithEnvironment("JARI_LOG_LEVEL", level))
+			q := jaritest.Request{
+				Method: http.MethodPost, Path: s.Path("/eligibility"), Body: []byte(strings.Repeat("[", 8000) + strings.Repeat("]", 8000)),
+				Header: http.Header{"Content-Type": {"application/json"}},
+			}
+			logged, began := len(s.Log.String()), time.Now()
+			got, err := s.Exchange(t.Context(), q)
+			took := time.Since(began)
+			if err != nil {
+				t.Error(err)
+			}
+			if got.Status != http.StatusBadRequest || got.Code != fault.CodeInvalidRequest && got.Code != fault.CodeMalformedJSON {
+				t.Errorf("the answer is %d %s", got.Status, got.Code)
+			}
+			if took > 2*time.Second {
+				t.Errorf("a body of 4 kB took %s", took)
+			}
+			if grown := len(s.Log.String()) - logged; grown > 16_000 {
+				t.Errorf("a body of 4 kB left %d kB in the log", grown/1000)
+			}
+		})
+	}
 }
 
 func TestAnUnbornPersonMayBookNothing(t *testing.T) {

@@ -2,6 +2,7 @@ package contract_test
 
 import (
 	"context"
+	"encoding/json"
 	"net/http"
 	"strings"
 	"sync"
@@ -257,18 +258,63 @@ var refusals = map[fault.Code]refusal{
 		run(t, s, `ALTER TABLE bookings RENAME TO bookings_away`)
 		return c.Request(http.MethodGet, s.Path("/booking"), nil)
 	}},
+	fault.CodeKeyRequired: ask(http.MethodGet, "/admin/v1/campaigns/{campaign}/versions", nil),
+	fault.CodeRoleRequired: {ask: func(t *testing.T, s *jaritest.Server) jaritest.Request {
+		q := administer(t, s, http.MethodGet, "/versions", nil)
+		// A role that isn't known yet: there is only one.
+		run(t, s, `ALTER TABLE admin_keys DROP CONSTRAINT admin_keys_role_known`)
+		run(t, s, `UPDATE admin_keys SET role = 'nobody'`)
+		return q
+	}},
+	fault.CodeVersionNotFound: {ask: func(t *testing.T, s *jaritest.Server) jaritest.Request {
+		return administer(t, s, http.MethodPost, "/versions/999/rollback", nil)
+	}},
+	fault.CodeNotPublishable: {ask: func(t *testing.T, s *jaritest.Server) jaritest.Request {
+		d := published(t, s)
+		d["cases"] = []any{}
+		return administer(t, s, http.MethodPost, "/versions", map[string]any{"document": d})
+	}},
+	fault.CodeEffectiveTooSoon: {ask: func(t *testing.T, s *jaritest.Server) jaritest.Request {
+		d := published(t, s)
+		d["hold_seconds"] = 600
+		return administer(t, s, http.MethodPost, "/versions", map[string]any{"document": d, "effective_at": s.Clock.Now()})
+	}},
+	fault.CodeVersionMoved: {ask: func(t *testing.T, s *jaritest.Server) jaritest.Request {
+		d := published(t, s)
+		d["hold_seconds"] = 600
+		return administer(t, s, http.MethodPost, "/versions", map[string]any{"document": d, "after_version": 0})
+	}},
 	fault.CodeOutcomeUnknown: {options: environment("JARI_CONFIRM_WAIT", "1s"), ask: func(t *testing.T, s *jaritest.Server) jaritest.Request {
 		crowd := stuck(t, s, 2)
 		first := confirm(crowd[0], s, sealed(t, s, crowd[0], func(*token.Hold) {}))
 		keepAsking(t, s, first)
 		return confirm(crowd[1], s, sealed(t, s, crowd[1], func(*token.Hold) {}))
 	}},
-	fault.CodeOverloaded: {options: environment("JARI_FLUSH_QUEUE", "1"), ask: func(t *testing.T, s *jaritest.Server) jaritest.Request {
+	fault.CodeOverloaded: {options: append(environment("JARI_FLUSH_QUEUE", "1"), environment("JARI_CONFIRM_WAIT", "1s")...), ask: func(t *testing.T, s *jaritest.Server) jaritest.Request {
 		crowd := stuck(t, s, 3)
 		keepAsking(t, s, confirm(crowd[0], s, sealed(t, s, crowd[0], func(*token.Hold) {})))
 		keepAsking(t, s, confirm(crowd[1], s, sealed(t, s, crowd[1], func(*token.Hold) {})))
 		return confirm(crowd[2], s, sealed(t, s, crowd[2], func(*token.Hold) {}))
 	}},
+}
+
+// administer is a request with an administrator's key.
+func administer(t *testing.T, s *jaritest.Server, method, rest string, body any) jaritest.Request {
+	t.Helper()
+	return jaritest.JSON(method, "/admin/v1/campaigns/"+s.Campaign+rest, body).With("Authorization", "Bearer "+s.AdminKey(t, "publisher"))
+}
+
+// published is the document that is in effect.
+func published(t *testing.T, s *jaritest.Server) (document map[string]any) {
+	t.Helper()
+	var raw []byte
+	if err := s.Pool.QueryRow(t.Context(), `SELECT document FROM campaign_versions ORDER BY version DESC LIMIT 1`).Scan(&raw); err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(raw, &document); err != nil {
+		t.Fatal(err)
+	}
+	return document
 }
 
 // stuck locks the slot that sealed holds are for, until the test's end, so that no confirm of it can be decided.

@@ -214,6 +214,43 @@ func (s *Server) NewCitizen(t testing.TB, birthDate string) *Citizen {
 	return c
 }
 
+// NewCrowd is n people like NewCitizen, who look at the inbox together.
+func (s *Server) NewCrowd(t testing.TB, n int, birthDate string) []*Citizen {
+	t.Helper()
+	const together = 50 // the inbox shows a hundred messages
+	crowd := make([]*Citizen, n)
+	for from := 0; from < n; from += together {
+		group := crowd[from:min(n, from+together)]
+		verifications := make([]string, len(group))
+		for i := range group {
+			group[i] = s.Stranger(birthDate)
+			verifications[i] = group[i].StartVerification(t).VerificationId
+		}
+		codes := s.codes(t)
+		for i, c := range group {
+			var session httpapi.Session
+			c.GiveCode(t, verifications[i], codes[e164(c.Phone)]).Want(t, http.StatusOK).Into(t, &session)
+			c.Session = session.Token
+			c.Admit(t)
+		}
+	}
+	return crowd
+}
+
+// codes are the newest by phone.
+func (s *Server) codes(t testing.TB) map[string]string {
+	t.Helper()
+	codes := map[string]string{}
+	var inbox httpapi.Inbox
+	s.Do(t, http.MethodGet, "/dev/inbox", nil).Want(t, http.StatusOK).Into(t, &inbox)
+	for _, m := range inbox.Messages {
+		if _, newer := codes[m.To]; !newer && m.Kind == "code" {
+			codes[m.To] = sixDigits.FindString(m.Text)
+		}
+	}
+	return codes
+}
+
 // Stranger is somebody whom the server doesn't know yet.
 func (s *Server) Stranger(birthDate string) *Citizen {
 	return &Citizen{Name: "남궁별이", BirthDate: birthDate, Phone: s.NewPhone(), s: s}

@@ -141,6 +141,7 @@ func configuration(t testing.TB, wanted setup) config.Config {
 		"JARI_ENV=" + environment,
 		"JARI_POSTGRES_URL=" + storetest.PostgresURL(t),
 		"JARI_REDIS_URL=" + storetest.RedisURL(t),
+		"JARI_LOG_LEVEL=DEBUG", // everything, so that tests can look for what mustn't be there
 		// A busy machine that takes its time isn't a store that is away.
 		"JARI_REDIS_TIMEOUT=5s",
 		"JARI_RULES_CONFIRMED=30s",
@@ -185,7 +186,7 @@ var building sync.RWMutex
 // run makes the application and answers HTTP until the test's end, or Stop.
 func (s *Server) run(t testing.TB) {
 	t.Helper()
-	log := slog.New(slog.NewTextHandler(s.Log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	log := slog.New(slog.NewTextHandler(s.Log, &slog.HandlerOptions{Level: s.cfg.LogLevel}))
 	building.Lock()
 	a, err := app.New(t.Context(), s.cfg, log, app.WithClock(s.clock))
 	building.Unlock()
@@ -292,5 +293,9 @@ func tail(text string, lines int) string {
 	all := slices.DeleteFunc(strings.Split(strings.TrimSpace(text), "\n"), func(line string) bool {
 		return strings.Contains(line, "level=DEBUG msg=request ")
 	})
-	return strings.Join(all[max(0, len(all)-lines):], "\n")
+	all = all[max(0, len(all)-lines):]
+	for i, line := range all {
+		all[i] = line[:min(len(line), 400)]
+	}
+	return strings.Join(all, "\n")
 }

@@ -94,10 +94,7 @@ func oneUnitManyCallers(t *testing.T) {
 	const callers = 200
 	s := jaritest.Start(t)
 	unit := s.Slot(t, jaritest.SiteOfOne, dayE3)
-	crowd := make([]*jaritest.Citizen, callers)
-	for i := range crowd {
-		crowd[i] = s.NewCitizen(t, jaritest.BornForE3)
-	}
+	crowd := s.NewCrowd(t, callers, jaritest.BornForE3)
 	var told outcomes
 	together(callers, func(i int) {
 		c := crowd[i]
@@ -149,8 +146,7 @@ func oneUnitManyTokens(t *testing.T) {
 	s := jaritest.Start(t)
 	unit := s.Slot(t, jaritest.SiteOfOne, dayE3)
 	requests := make([]jaritest.Request, callers)
-	for i := range requests {
-		c := s.NewCitizen(t, jaritest.BornForE3)
+	for i, c := range s.NewCrowd(t, callers, jaritest.BornForE3) {
 		requests[i] = c.Request(http.MethodPut, s.Path("/booking"), map[string]any{"hold_token": sealHold(t, s, c, unit, nil)})
 	}
 	var told, toldAgain outcomes
