@@ -355,6 +355,55 @@ func TestManySlotsLockedInOneOrder(t *testing.T) {
 	}
 }
 
+func TestCancelRacingFlushNeverDeadlocks(t *testing.T) {
+	t.Parallel()
+	b := setup(t, 1000, 1000)
+	s := &Service{pool: b.pool, clock: clock.NewSystem(0), batcher: b.batcher}
+	var wg sync.WaitGroup
+	for range 6 {
+		person := newPerson(t, b.pool)
+		wg.Go(func() {
+			for step := range 15 {
+				booked, _, err := b.confirm(t.Context(), heldBy(person, 1))
+				if err != nil || booked.Status != Active {
+					t.Errorf("step %d: %+v %v", step, booked, err)
+					return
+				}
+				// The same booking is moved and cancelled at the same moment; one of them is first.
+				var race sync.WaitGroup
+				var moved Booking
+				race.Go(func() {
+					move := heldBy(person, 2)
+					move.Replaces = booked.ID
+					if moved, _, err = b.confirm(t.Context(), move); err != nil {
+						t.Errorf("move: %v", err)
+					}
+				})
+				race.Go(func() {
+					if _, _, err := s.cancel(t.Context(), booked, person); err != nil && fault.CodeOf(err) != fault.CodeNoBooking {
+						t.Errorf("cancel: %v", err)
+					}
+				})
+				race.Wait()
+				if moved.Status == Active {
+					if _, _, err := s.cancel(t.Context(), moved, person); err != nil {
+						t.Errorf("cancel of the move: %v", err)
+					}
+				}
+			}
+		})
+	}
+	wg.Wait()
+	b.consistent(t)
+	if n := count(t, b.pool, `SELECT sum(booked) FROM slots`); n != 0 {
+		t.Errorf("%d units left after everybody cancelled", n)
+	}
+	// A deadlock would be mended by trying again, and still cost a second each.
+	if n := count(t, b.pool, `SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()`); n != 0 {
+		t.Errorf("%d deadlocks", n)
+	}
+}
+
 func TestDoubleCancelFreesOneUnit(t *testing.T) {
 	t.Parallel()
 	b := setup(t, 3)

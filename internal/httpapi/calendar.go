@@ -39,5 +39,5 @@ func (s *Server) calendar(c *campaign.Campaign, b booking.Detailed, language str
 	if b.Site.Latitude != nil {
 		event.SetGeo(*b.Site.Latitude, *b.Site.Longitude)
 	}
-	return file.Serialize()
+	return file.Serialize(ics.WithNewLineWindows) // the standard's line ending, whatever this machine's is
 }

@@ -132,7 +132,8 @@ func readBody(c echo.Context, required bool, most int64) error {
 
 // invalid turns what the validator found into fields. It never repeats a value.
 func invalid(err error) error {
-	e := fault.New(fault.Invalid, fault.CodeInvalidRequest).Because(err)
+	// Without its cause: the validator's error repeats the body, and with it names and phones, into the log.
+	e := fault.New(fault.Invalid, fault.CodeInvalidRequest)
 	add := func(pointer, problem string) { e = e.Field(pointer, problem) }
 	describe(err, "", add)
 	if len(e.Fields) == 0 {

@@ -80,7 +80,7 @@ func (s *Server) identify(c echo.Context, g guard, a *asking) (err error) {
 // administrator reads the key of an administrator and holds its role against the one that is needed. Keys come in the
 // header alone, so no page of another origin can use one.
 func (s *Server) administrator(c echo.Context, role staff.Role) (staff.Key, error) {
-	text, ok := strings.CutPrefix(c.Request().Header.Get(echo.HeaderAuthorization), "Bearer ")
+	text, ok := bearer(c.Request().Header.Get(echo.HeaderAuthorization))
 	if !ok {
 		return staff.Key{}, fault.New(fault.Unauthenticated, fault.CodeKeyRequired)
 	}
@@ -96,7 +96,7 @@ func (s *Server) administrator(c echo.Context, role staff.Role) (staff.Key, erro
 func (s *Server) authenticate(c echo.Context) (token.Session, error) {
 	r := c.Request()
 	if header := r.Header.Get(echo.HeaderAuthorization); header != "" {
-		text, ok := strings.CutPrefix(header, "Bearer ")
+		text, ok := bearer(header)
 		if !ok {
 			return token.Session{}, fault.New(fault.Unauthenticated, fault.CodeSessionRequired)
 		}
@@ -116,6 +116,12 @@ func (s *Server) authenticate(c echo.Context) (token.Session, error) {
 		c.SetCookie(takeBack(admissionCookie))
 	}
 	return t, err
+}
+
+// bearer takes the token out of an Authorization header. The name of the scheme has no case (RFC 9110).
+func bearer(header string) (text string, ok bool) {
+	scheme, text, ok := strings.Cut(header, " ")
+	return text, ok && strings.EqualFold(scheme, "Bearer")
 }
 
 // admitted checks the admission of the session's person to the campaign of the path.

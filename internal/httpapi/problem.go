@@ -64,7 +64,8 @@ func asFault(err error) *fault.Error {
 		case http.StatusUnsupportedMediaType:
 			return fault.New(fault.Unsupported, fault.CodeUnsupportedMedia)
 		case http.StatusBadRequest:
-			return fault.New(fault.Invalid, fault.CodeInvalidRequest).Because(err)
+			// Without its cause, which can repeat what was sent.
+			return fault.New(fault.Invalid, fault.CodeInvalidRequest)
 		}
 	}
 	return fault.New(fault.Internal, fault.CodeInternal).Because(err)
