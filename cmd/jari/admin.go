@@ -99,6 +99,7 @@ func few(cfg config.Config) postgres.Options {
 }
 
 type campaignCommand struct {
+	Check    checkCommand    `cmd:"" help:"Say what publishing a campaign file would do: who may book when, what looks unintended, which cases fail."`
 	Publish  publishCommand  `cmd:"" help:"Check a campaign file with its sites and slots, and publish all of it or nothing."`
 	Versions versionsCommand `cmd:"" help:"List what was published of a campaign."`
 	Rollback rollbackCommand `cmd:"" help:"Publish the document of an earlier version again."`

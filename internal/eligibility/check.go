@@ -55,16 +55,8 @@ func (rs *RuleSet) warnings(report *Report) []Warning {
 			}
 		}
 	}
-	var newborns []string
-	for _, window := range lastInterval(report).Windows {
-		if !slices.Contains(newborns, window.Wave) {
-			newborns = append(newborns, window.Wave)
-			list = append(list, Warning{
-				Code: WarnAdmitsNewborns, Waves: []string{window.Wave},
-				BirthFrom: lastInterval(report).BirthFrom, BirthTo: report.BirthTo,
-				Message: fmt.Sprintf("%s admits people born up to %s, the youngest there are.", window.Wave, report.BirthTo),
-			})
-		}
+	for i := range rs.waves {
+		list = append(list, newborns(rs.waves[i].id, rows, report.BirthTo)...)
 	}
 	for i := range rs.waves {
 		w := &rs.waves[i]
@@ -87,9 +79,19 @@ func (rs *RuleSet) warnings(report *Report) []Warning {
 	return list
 }
 
-func lastInterval(report *Report) Interval {
-	intervals := report.Profiles[0].Intervals
-	return intervals[len(intervals)-1]
+// newborns warns, once, if a wave admits the youngest birth date. Rows say so of every digit, and not of today's alone.
+func newborns(wave string, rows []Row, youngest civil.Date) []Warning {
+	for _, row := range rows {
+		if row.BirthTo != youngest || !slices.ContainsFunc(row.Windows, func(w Window) bool { return w.Wave == wave }) {
+			continue
+		}
+		return []Warning{{
+			Code: WarnAdmitsNewborns, Waves: []string{wave}, BirthFrom: row.BirthFrom, BirthTo: youngest,
+			DayDigits: row.DayDigits, YearDigits: row.YearDigits,
+			Message: fmt.Sprintf("%s admits people born up to %s, the youngest there are.", wave, youngest),
+		}}
+	}
+	return nil
 }
 
 // gaps finds rows without a window between the first and the last birth date that have one.
