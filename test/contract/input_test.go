@@ -533,7 +533,7 @@ func TestDeepBracketsCostNothing(t *testing.T) {
 			t.Parallel()
 			s := jaritest.Start(t, jaritest.WithEnvironment("JARI_LOG_LEVEL", level))
 			q := jaritest.Request{
-				Method: http.MethodPost, Path: s.Path("/eligibility"), Body: []byte(strings.Repeat("[", 8000) + strings.Repeat("]", 8000)),
+				Method: http.MethodPost, Path: s.Path("/eligibility"), Body: []byte(strings.Repeat("[", 2000) + strings.Repeat("]", 2000)),
 				Header: http.Header{"Content-Type": {"application/json"}},
 			}
 			logged, began := len(s.Log.String()), time.Now()
