@@ -12,6 +12,8 @@ import (
 	"github.com/golang-migrate/migrate/v4"
 	migratepgx "github.com/golang-migrate/migrate/v4/database/pgx/v5"
 	"github.com/golang-migrate/migrate/v4/source/iofs"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/riverqueue/river/riverdriver/riverpgxv5"
@@ -69,9 +71,13 @@ func Newest() (uint, error) {
 	return newest, nil
 }
 
-// Applied is the number of the last migration that the database has, and whether one broke off halfway.
+// Applied is the number of the last migration that the database has, 0 if it has none, and whether one broke off halfway.
 func Applied(ctx context.Context, pool *pgxpool.Pool) (version uint, dirty bool, err error) {
 	err = pool.QueryRow(ctx, `SELECT version, dirty FROM schema_migrations`).Scan(&version, &dirty)
+	const undefinedTable = "42P01"
+	if pg, ok := errors.AsType[*pgconn.PgError](err); errors.Is(err, pgx.ErrNoRows) || ok && pg.Code == undefinedTable {
+		return 0, false, nil // never migrated, or taken down again
+	}
 	if err != nil {
 		return 0, false, Unreachable(fmt.Errorf("reading the schema version: %w", err))
 	}
