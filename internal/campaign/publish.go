@@ -4,12 +4,11 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 
-	"jari/internal/eligibility"
+	"jari/internal/civil"
 	"jari/internal/fault"
 	"jari/internal/postgres"
 )
@@ -133,28 +132,19 @@ func (s *Service) InEffect(id string) int64 {
 	return c.Version
 }
 
-// Checked is what checking a document came to.
-type Checked struct {
-	Faults []string               `json:"faults"`
-	Cases  eligibility.CaseReport `json:"cases"`
-}
-
-// Publishable tells whether the document may be published.
-func (c Checked) Publishable() bool {
-	return len(c.Faults) == 0 && c.Cases.Failed == 0 && len(c.Cases.WavesWithoutCase) == 0
-}
-
-// Check reads a document and says whether it may be published.
-func (s *Service) Check(_ context.Context, r io.Reader) (d Document, c Checked, err error) {
-	c.Faults = []string{}
-	if d, err = Parse(r); err == nil {
-		var compiled *Campaign
-		if compiled, err = Compile(d, 1); err == nil {
-			c.Cases = eligibility.RunCases(compiled.Rules, d.Cases)
+// Check reads a document and says what publishing it would do, compared with the newest published version of the
+// campaign that it names. The report says whether it may be published.
+func (s *Service) Check(raw []byte) CheckReport {
+	options := CheckOptions{Today: civil.Of(s.clock.Now(), time.UTC)}
+	var named struct {
+		Campaign string `json:"campaign"`
+	}
+	if json.Unmarshal(raw, &named) == nil {
+		if e, ok := s.snapshot.Load().campaigns[named.Campaign]; ok && len(e.versions) > 0 {
+			options.Previous = e.versions[len(e.versions)-1]
+			options.PreviousName = fmt.Sprintf("version %d", options.Previous.Version)
 		}
 	}
-	if err != nil {
-		c.Faults = append(c.Faults, err.Error())
-	}
-	return d, c, nil
+	report, _ := Check(raw, options) //nolint:errcheck // the error says again what the report says
+	return report
 }

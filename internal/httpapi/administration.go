@@ -1,7 +1,6 @@
 package httpapi
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -11,44 +10,32 @@ import (
 	"jari/internal/staff"
 )
 
-// publishable is what an administrator's document came to: the report, and the document if it can be published.
-type publishable struct {
-	ok       bool
-	report   CampaignCheck
-	document campaign.Document
-}
-
-// check reads a document of the API like a file of the command line and runs the same check.
-func (s *Server) check(ctx context.Context, id string, body CampaignDocument) (p publishable, err error) {
+// check reads a document of the API like a file of the command line, and runs the same check.
+func (s *Server) check(id string, body CampaignDocument) (report campaign.CheckReport, shown CampaignCheck, err error) {
+	if body.Campaign != id {
+		return report, shown, fault.New(fault.Invalid, fault.CodeInvalidRequest).Field("/campaign", "must be the campaign of the path")
+	}
 	raw, err := json.Marshal(body)
 	if err != nil {
-		return p, fmt.Errorf("encoding a document: %w", err)
+		return report, shown, fmt.Errorf("encoding a document: %w", err)
 	}
-	if body.Campaign != id {
-		return p, fault.New(fault.Invalid, fault.CodeInvalidRequest).Field("/campaign", "must be the campaign of the path")
+	report = s.Campaigns.Check(raw)
+	if raw, err = json.Marshal(report); err == nil {
+		err = json.Unmarshal(raw, &shown)
 	}
-	d, report, err := s.Campaigns.Check(ctx, bytes.NewReader(raw))
 	if err != nil {
-		return p, err
+		return report, shown, fmt.Errorf("encoding a report: %w", err)
 	}
-	p.ok, p.document = report.Publishable(), d
-	if raw, err = json.Marshal(report); err != nil {
-		return p, fmt.Errorf("encoding a report: %w", err)
-	}
-	if err := json.Unmarshal(raw, &p.report); err != nil {
-		return p, fmt.Errorf("encoding a report: %w", err)
-	}
-	p.report.Publishable = p.ok
-	return p, nil
+	return report, shown, nil
 }
 
 // CheckCampaign answers POST /admin/v1/campaigns/{campaign}/check.
-func (s *Server) CheckCampaign(ctx context.Context, r CheckCampaignRequestObject) (CheckCampaignResponseObject, error) {
-	p, err := s.check(ctx, r.Campaign, *r.Body)
+func (s *Server) CheckCampaign(_ context.Context, r CheckCampaignRequestObject) (CheckCampaignResponseObject, error) {
+	_, shown, err := s.check(r.Campaign, *r.Body)
 	if err != nil {
 		return nil, err
 	}
-	return CheckCampaign200JSONResponse(p.report), nil
+	return CheckCampaign200JSONResponse(shown), nil
 }
 
 // ListVersions answers GET /admin/v1/campaigns/{campaign}/versions.
@@ -66,14 +53,14 @@ func (s *Server) ListVersions(ctx context.Context, r ListVersionsRequestObject) 
 
 // PublishVersion answers POST /admin/v1/campaigns/{campaign}/versions.
 func (s *Server) PublishVersion(ctx context.Context, r PublishVersionRequestObject) (PublishVersionResponseObject, error) {
-	p, err := s.check(ctx, r.Campaign, r.Body.Document)
+	report, shown, err := s.check(r.Campaign, r.Body.Document)
 	if err != nil {
 		return nil, err
 	}
-	if !p.ok {
-		return nil, fault.New(fault.Conflict, fault.CodeNotPublishable).With(p.report)
+	if !report.Publishable {
+		return nil, fault.New(fault.Conflict, fault.CodeNotPublishable).With(shown)
 	}
-	publication := campaign.Publication{Document: p.document, After: r.Body.AfterVersion, By: keyOf(ctx).ID}
+	publication := campaign.Publication{Document: report.Compiled.Document, After: r.Body.AfterVersion, By: keyOf(ctx).ID}
 	if r.Body.EffectiveAt != nil {
 		publication.EffectiveAt = *r.Body.EffectiveAt
 	}

@@ -65,8 +65,9 @@ var operations = []operation{
 	{"listInbox", public},
 }
 
-// pages are the routes outside of the contract: the contract itself and a readable page of it. All are public.
-var pages = []string{"/openapi.yaml", "/docs", "/docs/*"}
+// pages are the routes outside of the contract: the contract itself, a readable page of it, and the schema of campaign
+// files. All are public.
+var pages = []string{"/openapi.yaml", "/campaign.schema.json", "/docs", "/docs/*"}
 
 // register puts every route into e, or says which isn't declared.
 func (s *Server) register(e *echo.Echo) error {
@@ -100,6 +101,10 @@ func (s *Server) register(e *echo.Echo) error {
 	e.GET("/openapi.yaml", func(c echo.Context) error {
 		c.Response().Header().Set(echo.HeaderCacheControl, "public, max-age=300")
 		return c.Blob(http.StatusOK, "application/yaml; charset=utf-8", openapi.Document)
+	})
+	e.GET("/campaign.schema.json", func(c echo.Context) error {
+		c.Response().Header().Set(echo.HeaderCacheControl, "public, max-age=300")
+		return c.Blob(http.StatusOK, "application/schema+json", openapi.CampaignSchema)
 	})
 	docs := v5emb.NewWithConfig(swgui.Config{SettingsUI: map[string]string{
 		"validatorUrl": "null", // the page asks nobody outside what they think of the document
