@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -454,12 +455,27 @@ func TestOneBadRowFailsAlone(t *testing.T) {
 	b.consistent(t)
 }
 
-func TestPostgresSaysNeverOversoldByName(t *testing.T) {
+func TestPostgresSaysNoByName(t *testing.T) {
 	t.Parallel()
-	b := setup(t, 1)
-	_, err := b.pool.Exec(t.Context(), `UPDATE slots SET booked = 2`)
-	if got := postgres.Constraint(err); got != "slots_never_oversold" {
-		t.Fatalf("constraint %q of %v", got, err)
+	b := setup(t, 2)
+	booked := b.mustConfirm(t, b.held(t, 1))
+	again := `INSERT INTO bookings (campaign_id, booking_id, hold_id, slot_id, person_id, actor_id, status, reference, series_id,
+		wave_id, rules_version, judged_at, held_at, void_reason, ended_at)
+		SELECT campaign_id, gen_random_uuid(), %HOLD%, slot_id, %PERSON%, actor_id, %STATUS%, wave_id, rules_version, judged_at, held_at, %END%
+		FROM bookings WHERE booking_id = $1`
+	for _, c := range []struct{ constraint, sql string }{
+		{"slots_never_oversold", `UPDATE slots SET booked = 3 WHERE $1::uuid IS NOT NULL`},
+		{"bookings_hold_decided_once", strings.NewReplacer("%HOLD%", "hold_id", "%PERSON%", "person_id",
+			"%STATUS%", "'void', NULL, series_id", "%END%", "'full', now()").Replace(again)},
+		{"bookings_one_active_per_person", strings.NewReplacer("%HOLD%", "gen_random_uuid()", "%PERSON%", "person_id",
+			"%STATUS%", "'active', 'OTHER', series_id", "%END%", "NULL, NULL").Replace(again)},
+		{"bookings_void_has_reason", `UPDATE bookings SET status = 'void', ended_at = now(), reference = NULL WHERE booking_id = $1`},
+		{"bookings_ended_unless_active", `UPDATE bookings SET status = 'cancelled' WHERE booking_id = $1`},
+	} {
+		_, err := b.pool.Exec(t.Context(), c.sql, booked.ID)
+		if got := postgres.Constraint(err); got != c.constraint {
+			t.Errorf("constraint %q of %v, want %q", got, err, c.constraint)
+		}
 	}
 }
 
