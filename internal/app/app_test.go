@@ -114,7 +114,7 @@ func running(t testing.TB, more ...string) *App {
 func readiness(t testing.TB, a *App) (ready bool, checks map[string]string) {
 	t.Helper()
 	w := httptest.NewRecorder()
-	a.Operations.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/readyz", http.NoBody))
+	a.Operations.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/readyz", http.NoBody))
 	var answer struct {
 		Ready  bool              `json:"ready"`
 		Checks map[string]string `json:"checks"`
@@ -168,7 +168,7 @@ func TestAnInstanceIsReadyAtOnceWhereTheStoresAnswer(t *testing.T) {
 	a := running(t)
 	wantFaults(t, a, nil)
 	w := httptest.NewRecorder()
-	a.Operations.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", http.NoBody))
+	a.Operations.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/metrics", http.NoBody))
 	for _, metric := range []string{"jari_flush_rows", "jari_postgres_connections ", "jari_postgres_connections_limit 8", "jari_postgres_wait_seconds_total", "go_goroutines"} {
 		if !strings.Contains(w.Body.String(), metric) {
 			t.Errorf("%s isn't measured", metric)
@@ -276,13 +276,13 @@ func TestAnInstanceStartsBeforeItsStoresAndBecomesReadyWithThem(t *testing.T) {
 		"postgres": "can't be reached", "redis": "can't be reached", "migrations": "can't be read", "rules": "aren't confirmed",
 	})
 	w := httptest.NewRecorder()
-	a.Operations.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/livez", http.NoBody))
+	a.Operations.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/livez", http.NoBody))
 	if w.Code != http.StatusOK {
 		t.Errorf("it is restarted again and again: /livez answers %d", w.Code)
 	}
 	w = httptest.NewRecorder()
 	building.RLock()
-	a.Handler.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/v1/campaigns", http.NoBody))
+	a.Handler.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/v1/campaigns", http.NoBody))
 	building.RUnlock()
 	if w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") == "" {
 		t.Errorf("a citizen is answered %d", w.Code)
@@ -388,8 +388,11 @@ func halfSent(t testing.TB, address string) (finish func() string) {
 	t.Cleanup(func() { _ = conn.Close() })
 	const body = `{"birth_date":"1967-01-01"}`
 	// The server asks for the body when a handler reads it: by then the request is inside.
-	fmt.Fprintf(conn, "POST /v1/campaigns/small/eligibility HTTP/1.1\r\nHost: jari\r\nContent-Type: application/json\r\n"+
+	_, err = fmt.Fprintf(conn, "POST /v1/campaigns/small/eligibility HTTP/1.1\r\nHost: jari\r\nContent-Type: application/json\r\n"+
 		"Content-Length: %d\r\nExpect: 100-continue\r\n\r\n", len(body))
+	if err != nil {
+		t.Fatal(err)
+	}
 	answer := make([]byte, 4096)
 	n, err := conn.Read(answer)
 	if err != nil || !bytes.HasPrefix(answer[:n], []byte("HTTP/1.1 100 ")) {

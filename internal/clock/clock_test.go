@@ -47,8 +47,10 @@ func TestExpiriesAreShownAsFarAheadAsTheClock(t *testing.T) {
 func TestAManualClockStandsStillUntilItIsMoved(t *testing.T) {
 	t.Parallel()
 	c := clock.NewManual(night)
-	if !c.Now().Equal(night) || !c.Now().Equal(night) {
-		t.Fatal("it ran")
+	for range 2 {
+		if !c.Now().Equal(night) {
+			t.Fatal("it ran")
+		}
 	}
 	c.Advance(2 * time.Minute)
 	if want := night.Add(2 * time.Minute); !c.Now().Equal(want) {

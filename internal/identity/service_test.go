@@ -175,13 +175,19 @@ func (d *desk) verified(c Claims) Session {
 	return d.confirm(d.start(c))
 }
 
-func (d *desk) want(err error, code fault.Code) *fault.Error {
+// refusal is err as a refusal with that code.
+func (d *desk) refusal(err error, code fault.Code) *fault.Error {
 	d.t.Helper()
 	e, ok := errors.AsType[*fault.Error](err)
 	if !ok || e.Code != code {
 		d.t.Fatalf("answered %v, not %s", err, code)
 	}
 	return e
+}
+
+func (d *desk) want(err error, code fault.Code) {
+	d.t.Helper()
+	_ = d.refusal(err, code)
 }
 
 // resendable takes the wait before a resend away.
@@ -330,7 +336,7 @@ func TestParallelGuessesCount(t *testing.T) {
 	for _, err := range errs {
 		switch fault.CodeOf(err) {
 		case fault.CodeCodeWrong:
-			left[d.want(err, fault.CodeCodeWrong).Extra.(AttemptsLeft)]++
+			left[d.refusal(err, fault.CodeCodeWrong).Extra.(AttemptsLeft)]++
 		default:
 			d.want(err, fault.CodeVerificationOver)
 			over++
@@ -382,7 +388,7 @@ func TestResendKeepsFailureCount(t *testing.T) {
 	id := d.start(hong)
 	for want := AttemptsLeft(4); want >= 3; want-- {
 		_, err := d.Confirm(t.Context(), id, d.wrong(id))
-		if got := d.want(err, fault.CodeCodeWrong).Extra; got != want {
+		if got := d.refusal(err, fault.CodeCodeWrong).Extra; got != want {
 			t.Errorf("%v are left, not %d", got, want)
 		}
 	}
@@ -451,7 +457,7 @@ func TestRefusedResendKeepsValidCode(t *testing.T) {
 			tc.arrange(d, id)
 			before := d.number(`SELECT count(*) FROM sent`)
 			_, err := d.Resend(t.Context(), id)
-			if e := d.want(err, tc.code); e.Kind != fault.TooMany || e.RetryAfter <= 0 || e.RetryAfter > tc.most {
+			if e := d.refusal(err, tc.code); e.Kind != fault.TooMany || e.RetryAfter <= 0 || e.RetryAfter > tc.most {
 				t.Errorf("it says until when: %+v", e)
 			}
 			if n := d.number(`SELECT count(*) FROM sent`); n != before {
@@ -494,7 +500,7 @@ func TestLimitSaysUntilWhen(t *testing.T) {
 		}
 		before := time.Now()
 		_, err := d.Start(t.Context(), hong, "ko")
-		d.wantMidnight(d.want(err, fault.CodePhoneLimit), before)
+		d.wantMidnight(d.refusal(err, fault.CodePhoneLimit), before)
 		if n := d.number(`SELECT count(*) FROM sent`); n != 3 {
 			t.Errorf("%d codes were sent", n)
 		}
@@ -521,7 +527,7 @@ func TestLimitSaysUntilWhen(t *testing.T) {
 		before := time.Now()
 		// Also the right one, of another verification: a guesser with many verifications gains nothing.
 		_, err := d.Confirm(t.Context(), second, d.code(second))
-		d.wantMidnight(d.want(err, fault.CodePhoneLimit), before)
+		d.wantMidnight(d.refusal(err, fault.CodePhoneLimit), before)
 		if attempts := d.number(`SELECT sum(attempts) FROM verifications`); attempts != 2 {
 			t.Errorf("%d guesses were judged", attempts)
 		}
@@ -690,7 +696,7 @@ func TestAPhoneStandsForSoManyPeople(t *testing.T) {
 		d.verified(child(1))
 		third := d.start(child(2))
 		_, err := d.Confirm(t.Context(), third, d.code(third))
-		if e := d.want(err, fault.CodePersonsPerPhone); e.Kind != fault.Conflict {
+		if e := d.refusal(err, fault.CodePersonsPerPhone); e.Kind != fault.Conflict {
 			t.Errorf("%+v", e)
 		}
 		if again := d.verified(child(0)).Person.ID; again != first {
@@ -886,7 +892,7 @@ func TestSessions(t *testing.T) {
 		}
 		d.clk.set(inside.ExpiresAt)
 		_, err = d.Authenticate(s.Token)
-		if e := d.want(err, fault.CodeSessionExpired); e.Kind != fault.Unauthenticated {
+		if e := d.refusal(err, fault.CodeSessionExpired); e.Kind != fault.Unauthenticated {
 			t.Errorf("%+v", e)
 		}
 	})

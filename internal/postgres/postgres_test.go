@@ -447,7 +447,7 @@ func away(t testing.TB, err error) {
 	if !errors.Is(e, err) {
 		t.Errorf("the cause is lost: %v", e)
 	}
-	if postgres.Unreachable(e) != error(e) {
+	if postgres.Unreachable(e) != error(e) { //nolint:errorlint // the very error
 		t.Error("it is told twice")
 	}
 }
