@@ -15,7 +15,7 @@ GOLANGCI := go tool -modfile=tools/golangci-lint.mod golangci-lint
 TEST_EVENTS := .jari/test-events.json
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-edge run demo test lint format generate migrations stores build clean clean-data
+.PHONY: help install install-edge run demo test lint format generate migrations seeded stores build clean clean-data
 
 help: ## list these targets
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -56,6 +56,10 @@ generate: ## write all generated code anew
 
 migrations: install bin/stores ## take every migration up, down and up again on a scratch database
 	bin/stores -- go test -count=1 ./test/migrations
+
+seeded: ## plant bugs in a copy of the rules, one at a time, and see that a test catches each (some minutes)
+	@scripts/install go
+	go run ./test/seeded
 
 stores: install bin/stores ## keep the tests' stores running until Ctrl-C, for `go test` in an editor
 	exec bin/stores
