@@ -23,20 +23,21 @@ import (
 // contract is openapi/jari.yaml, ready to be held against answers.
 type contract struct{ document *openapi3.T }
 
-var registerCalendar = sync.OnceFunc(func() {
+// loadDocument reads the contract once for all tests of the process.
+var loadDocument = sync.OnceValues(func() (*openapi3.T, error) {
 	openapi3filter.RegisterBodyDecoder("text/calendar", openapi3filter.PlainBodyDecoder)
+	return openapi3.NewLoader().LoadFromData(openapi.Document)
 })
 
 func readContract(t testing.TB) *contract {
 	t.Helper()
-	registerCalendar()
 	return &contract{document: Document(t)}
 }
 
-// Document is the contract, read for this caller alone.
+// Document is the contract. All tests share it, so none changes it.
 func Document(t testing.TB) *openapi3.T {
 	t.Helper()
-	document, err := openapi3.NewLoader().LoadFromData(openapi.Document)
+	document, err := loadDocument()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -270,3 +270,28 @@ func TestAPhoneStandsForAFewPeople(t *testing.T) {
 	third.GiveCode(t, v.VerificationId, third.Code(t)).Want(t, http.StatusConflict, fault.CodePersonsPerPhone)
 	first.Verify(t) // those who are known still come in
 }
+
+// A limit that says tomorrow while there is another way now sends people away for nothing.
+func TestARefusedResendDoesntSayTomorrowWhileANewCodeCanBeHad(t *testing.T) {
+	t.Parallel()
+	s := jaritest.Start(t, jaritest.WithEnvironment("JARI_CODE_RESEND_WAIT", "1s"), jaritest.WithEnvironment("JARI_CODES_PER_DAY", "20"))
+	c := s.Stranger(jaritest.BornForE3)
+	v := c.StartVerification(t)
+	var got jaritest.Response
+	for range 10 {
+		jaritest.Eventually(t, soon, "the wait for a resend is over", func() bool {
+			got = s.Do(t, http.MethodPost, "/v1/verifications/"+v.VerificationId+"/resend", nil)
+			return got.Code != fault.CodeResendTooSoon
+		})
+		if got.Status != http.StatusAccepted {
+			break
+		}
+	}
+	if got.Status == http.StatusAccepted {
+		t.Fatal("one verification sends codes without end")
+	}
+	c.StartVerification(t) // which the phone's budget allows
+	if got.Code == fault.CodePhoneLimit {
+		t.Errorf("the resend was refused with %s for %s s, although the phone's limit isn't reached", got.Code, got.Header.Get("Retry-After"))
+	}
+}

@@ -60,7 +60,7 @@ func unknownError(t *testing.T) {
 		c.Request(http.MethodGet, "/v1/me", nil),
 		c.Request(http.MethodPut, s.Path("/booking"), map[string]any{"hold_token": hold.HoldToken}),
 	} {
-		got := s.SendUndeclared(t, q).Want(t, http.StatusInternalServerError, fault.CodeInternal)
+		got := s.Send(t, q).Want(t, http.StatusInternalServerError, fault.CodeInternal)
 		for _, word := range []string{"wave_id", "unheard_of", "bookings", "SQL", "42703", "column", "pgx", ".go"} {
 			if strings.Contains(strings.ToLower(string(got.Body)), strings.ToLower(word)) {
 				t.Errorf("%s %s: the answer says %q: %s", q.Method, q.Path, word, got.Body)
