@@ -154,7 +154,7 @@ func (f *file) parse(text string) (body ast.Node, ok bool) {
 			return nil, false
 		}
 		if body != nil {
-			f.refuseAt(placeOf(document.Body.GetToken()), "", "a second document begins here; a campaign file has one")
+			f.refuseAt(beginning(document.Body), "", "a second document begins here; a campaign file has one")
 			return nil, false
 		}
 		body = document.Body
@@ -196,6 +196,19 @@ func (f *file) bounded(tokens token.Tokens) bool {
 	return true
 }
 
+// beginning is where somebody who looks for a node finds it: fields without brackets begin with the first one's name.
+func beginning(node ast.Node) place {
+	switch n := node.(type) {
+	case *ast.MappingNode:
+		if !n.IsFlowStyle && len(n.Values) > 0 {
+			return placeOf(n.Values[0].Key.GetToken())
+		}
+	case *ast.MappingValueNode:
+		return placeOf(n.Key.GetToken())
+	}
+	return placeOf(node.GetToken())
+}
+
 func placeOf(t *token.Token) place {
 	if t == nil || t.Position == nil {
 		return start
@@ -212,15 +225,11 @@ func (f *file) value(node ast.Node, path string) any {
 		f.values[path] = f.find(path)
 		return nil
 	}
-	f.values[path] = placeOf(node.GetToken())
+	f.values[path] = beginning(node)
 	switch n := node.(type) {
 	case *ast.MappingNode:
-		if !n.IsFlowStyle && len(n.Values) > 0 {
-			f.values[path] = placeOf(n.Values[0].Key.GetToken())
-		}
 		return f.mapping(n.Values, path)
 	case *ast.MappingValueNode:
-		f.values[path] = placeOf(n.Key.GetToken())
 		return f.mapping([]*ast.MappingValueNode{n}, path)
 	case *ast.SequenceNode:
 		list := make([]any, 0, len(n.Values))
@@ -484,11 +493,18 @@ func typeProblem(k *kind.Type) string {
 	want := names[k.Want[0]]
 	switch {
 	case k.Got == "null":
-		return "is empty; " + want + " belongs here"
+		return "is empty; " + belongs(want)
 	case k.Want[0] == "string" && (k.Got == "number" || k.Got == "boolean"):
 		return "is " + names[k.Got] + "; a text belongs here, so put it in quotes"
 	}
-	return "is " + names[k.Got] + "; " + want + " belongs here"
+	return "is " + names[k.Got] + "; " + belongs(want)
+}
+
+func belongs(what string) string {
+	if strings.HasPrefix(what, "fields") {
+		return what + " belong here"
+	}
+	return what + " belongs here"
 }
 
 func quote(v any) string {
