@@ -67,6 +67,7 @@ type FailedCase struct {
 	Name      string     `json:"name,omitempty"`
 	BirthDate civil.Date `json:"birth_date"`
 	At        time.Time  `json:"at"`
+	SlotOn    civil.Date `json:"slot_on,omitzero"` // Set: the question is about a slot of that day.
 	Message   string     `json:"message"`
 	// Explanation is what the person would have been told, one English sentence a line; empty if nobody could be asked.
 	Explanation string               `json:"explanation,omitempty"`
@@ -142,7 +143,7 @@ func (f *file) cases(c *Campaign, found eligibility.CaseReport) CheckedCases {
 		at := f.find(fmt.Sprintf("cases[%d]", failure.Index))
 		one := c.Cases[failure.Index]
 		failed := FailedCase{
-			Index: failure.Index, Line: at.line, Column: at.column, Name: failure.Name, BirthDate: one.BirthDate, At: one.At,
+			Index: failure.Index, Line: at.line, Column: at.column, Name: failure.Name, BirthDate: one.BirthDate, At: one.At, SlotOn: one.SlotOn,
 			Message: failure.Message, Got: failure.Got,
 		}
 		if failure.Got.RulesVersion == c.Version {

@@ -117,7 +117,11 @@ func (p *printer) cases(c *CheckedCases) {
 		if failed.Explanation == "" {
 			continue
 		}
-		p.line("    Somebody born %s, asking at %s, is told:", failed.BirthDate, p.instant(failed.At))
+		about := ""
+		if !failed.SlotOn.IsZero() {
+			about = " about " + failed.SlotOn.String()
+		}
+		p.line("    Somebody born %s, asking at %s%s, is told:", failed.BirthDate, p.instant(failed.At), about)
 		for sentence := range strings.SplitSeq(failed.Explanation, "\n") {
 			p.line("      %s", sentence)
 		}
