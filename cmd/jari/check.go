@@ -82,7 +82,7 @@ func (c checkCommand) Run(w surroundings) error {
 	case !report.Publishable:
 		return fmt.Errorf("%s can't be published", c.File)
 	case c.Strict && len(report.Warnings) > 0:
-		return fmt.Errorf("%s has %d warnings, and --strict was asked for", c.File, len(report.Warnings))
+		return fmt.Errorf("%s has warnings, and --strict was asked for", c.File)
 	}
 	return nil
 }
