@@ -37,6 +37,9 @@ func storeURL(w surroundings) (config.Config, error) {
 	if cfg.PostgresURL == "" {
 		return cfg, errors.New("JARI_POSTGRES_URL is missing: postgres://user:password@host:port/database")
 	}
+	if cfg.ClockOffset != 0 && cfg.Environment != config.Development {
+		return cfg, errors.New("JARI_CLOCK_OFFSET: only development may move the clock")
+	}
 	return cfg, nil
 }
 
@@ -121,16 +124,17 @@ func (c publishCommand) Run(w surroundings) error {
 		return err
 	}
 	defer pool.Close()
-	soonest := time.Now().Add(cfg.ClockOffset).Add(app.Lead(cfg))
-	at := c.EffectiveAt
-	if at.IsZero() {
-		at = soonest
-	}
-	if at.Before(soonest) {
-		return fmt.Errorf("--effective-at must be %s from now or later, so that every instance knows the version by then "+
-			"(a first version counts from the beginning; leave it out)", app.Lead(cfg))
-	}
-	p, err := app.Publish(w.ctx, pool, os.DirFS(filepath.Dir(c.File)), filepath.Base(c.File), at)
+	p, err := app.PublishAt(w.ctx, pool, os.DirFS(filepath.Dir(c.File)), filepath.Base(c.File), func() (time.Time, error) {
+		soonest := time.Now().Add(cfg.ClockOffset).Add(app.CommandLead)
+		if c.EffectiveAt.IsZero() {
+			return soonest, nil
+		}
+		if c.EffectiveAt.Before(soonest) {
+			return time.Time{}, fmt.Errorf("--effective-at must be %s from now or later, so that every instance knows the version "+
+				"by then (a first version counts from the beginning; leave it out)", app.CommandLead)
+		}
+		return c.EffectiveAt, nil
+	})
 	if err != nil {
 		return err
 	}
@@ -148,6 +152,10 @@ func describe(p app.Published) string {
 	}
 	fmt.Fprintf(&b, ": %d sites; slots: %d created, %d changed, %d unchanged; %d places",
 		p.Sites, p.Slots.Created, p.Slots.Changed, p.Slots.Unchanged, p.Places)
+	if p.Slots.Unnamed > 0 {
+		fmt.Fprintf(&b, "\nwatch out: %d open slots of these sites aren't in the files and stay open (%d booked in them)",
+			p.Slots.Unnamed, p.Slots.UnnamedBooked)
+	}
 	return b.String()
 }
 

@@ -38,8 +38,9 @@ func OpenOffice(ctx context.Context, cfg config.Config) (*Office, error) {
 	}, nil
 }
 
-// Lead is how far ahead a version must take effect in this deployment.
-func Lead(cfg config.Config) time.Duration { return campaign.Lead(cfg.RulesConfirmed) }
+// CommandLead is how far ahead a version that a command publishes must take effect. A command doesn't know how recently
+// the servers must have confirmed the versions, so it goes by the longest that a server may be configured with.
+const CommandLead = config.MaxRulesConfirmed + campaign.LeadMargin
 
 // Close gives the connections back.
 func (o *Office) Close() { o.pool.Close() }

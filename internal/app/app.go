@@ -171,6 +171,8 @@ func (a *App) build(s secrets, registry *prometheus.Registry) (err error) {
 		Messages: a.messages, Staff: staff.NewService(a.pool, a.clock, cfg.Environment), Clock: a.clock, Log: a.log, Metrics: registry,
 		Development: cfg.Environment == config.Development, BodyBytes: cfg.BodyBytes,
 		TrustedProxies: cfg.TrustedProxies, AllowedOrigins: cfg.AllowedOrigins,
+		// A second for the answer itself: the server's own timeout only cuts the connection.
+		Deadline: cfg.RequestTimeout - time.Second,
 	})
 	return err
 }
@@ -288,7 +290,16 @@ func (a *App) Close(ctx context.Context) error {
 	if e := a.messages.Stop(ctx); e != nil {
 		err = errors.Join(err, fmt.Errorf("stopping background jobs: %w", e))
 	}
-	a.closeStores()
+	closed := make(chan struct{})
+	go func() {
+		a.closeStores() // waits for every connection, also one whose commit waits for a standby
+		close(closed)
+	}()
+	select {
+	case <-closed:
+	case <-ctx.Done():
+		err = errors.Join(err, fmt.Errorf("a store didn't let go: %w", ctx.Err()))
+	}
 	return err
 }
 

@@ -39,6 +39,10 @@ func (a *App) notices(ctx context.Context, flushID uuid.UUID) ([]notify.Message,
 		if err != nil {
 			return nil, err
 		}
+		kind := notify.Kind(e.Kind)
+		if kind != notify.Cancelled && b.Status != booking.Active {
+			continue // moved or cancelled since: that has a message of its own, and this one would only confuse
+		}
 		person, err := a.identity.Person(ctx, b.Person)
 		if err != nil {
 			return nil, err
@@ -50,7 +54,6 @@ func (a *App) notices(ctx context.Context, flushID uuid.UUID) ([]notify.Message,
 				site = b.Site.NameEn
 			}
 		}
-		kind := notify.Kind(e.Kind)
 		messages = append(messages, notify.Message{
 			Subject: fmt.Sprintf("booking:%d", e.ID), Kind: kind, To: person.Phone,
 			Text: notify.VisitText(person.Language, kind, notify.Visit{

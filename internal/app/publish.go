@@ -32,6 +32,14 @@ type Published struct {
 // Publish reads a campaign file and the files that it names, checks all of them, and publishes them in one transaction:
 // all or nothing. What is booked stays booked: a slot whose planned capacity is below that makes it refuse.
 func Publish(ctx context.Context, pool *pgxpool.Pool, files fs.FS, name string, effectiveAt time.Time) (Published, error) {
+	return PublishAt(ctx, pool, files, name, func() (time.Time, error) { return effectiveAt, nil })
+}
+
+// PublishAt is Publish with an effective instant that is asked for at the very end, when reading files and waiting for
+// locks is over: an instant that must lie ahead of now is worth nothing if now was long ago.
+func PublishAt(
+	ctx context.Context, pool *pgxpool.Pool, files fs.FS, name string, effectiveAt func() (time.Time, error),
+) (Published, error) {
 	d, compiled, err := readCampaign(files, name)
 	if err != nil {
 		return Published{}, err
@@ -61,7 +69,11 @@ func Publish(ctx context.Context, pool *pgxpool.Pool, files fs.FS, name string, 
 				return err
 			}
 		}
-		p.Version, p.New, err = campaign.SaveVersion(ctx, tx, d, effectiveAt)
+		at, err := effectiveAt()
+		if err != nil {
+			return err
+		}
+		p.Version, p.New, err = campaign.SaveVersion(ctx, tx, d, at)
 		return err
 	})
 	return p, err

@@ -25,6 +25,9 @@ func (a *App) checks() []httpapi.Check {
 			if err != nil {
 				return errors.New("can't be reached")
 			}
+			if err := postgres.CheckDurable(ctx, a.pool); err != nil {
+				return err
+			}
 			return a.checkSkew(skew)
 		}},
 		{Name: "redis", Run: func(ctx context.Context) error {

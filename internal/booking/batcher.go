@@ -234,11 +234,13 @@ func (b *batcher) settle(ctx context.Context, group []*waiter, f flushed) (again
 			again = append(again, w)
 			continue
 		}
-		decided[w.hold.Slot] = append(decided[w.hold.Slot], slot.Decided{Hold: w.hold.ID, Person: w.hold.Person})
+		decided[w.hold.Slot] = append(decided[w.hold.Slot], slot.Decided{
+			Hold: w.hold.ID, Person: w.hold.Person, Booked: outcome.Status == Active,
+		})
 		w.succeed(outcome, f.fresh[w.hold.ID])
 	}
 	if err := b.slots.Push(ctx, group[0].campaign, f.copies, decided); err != nil {
-		b.log.Warn("Redis wasn't told of a flush; the copies are mended when they are next used", "error", err)
+		b.log.Warn("Redis wasn't told of a flush; the copies are mended when the slots are next asked for", "error", err)
 	}
 	return again
 }

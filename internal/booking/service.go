@@ -72,7 +72,7 @@ func (s *Service) Hold(ctx context.Context, c *campaign.Campaign, who Claimant, 
 		}
 	}
 	now := s.clock.Now()
-	decision, replaces, err := s.judge(ctx, c, who, place, r.Replaces, now)
+	decision, old, err := s.judge(ctx, c, who, place, r.Replaces, now)
 	if err != nil {
 		return slot.Hold{}, err
 	}
@@ -82,45 +82,67 @@ func (s *Service) Hold(ctx context.Context, c *campaign.Campaign, who Claimant, 
 	if !now.Before(c.BookUntil(place.StartsAt)) {
 		return slot.Hold{}, fault.New(fault.Conflict, fault.CodeSlotClosed)
 	}
-	hold, err := s.slots.Place(ctx, slot.Wish{
-		Campaign: c, Slot: place, Person: who.Person, Actor: who.Actor, InsteadOf: insteadOf, Replaces: replaces,
+	wish := slot.Wish{
+		Campaign: c, Slot: place, Person: who.Person, Actor: who.Actor, InsteadOf: insteadOf, Replaces: old.ID,
 		Wave: decision.Wave, RulesVersion: decision.RulesVersion, JudgedAt: now,
-	})
+	}
+	if old.ID != uuid.Nil {
+		wish.JudgedAt = old.JudgedAt // so that a chain of moves goes on asking about the first hold
+	}
+	hold, err := s.slots.Place(ctx, wish)
+	if fault.CodeOf(err) == fault.CodeAlreadyBooked {
+		hold, err = s.placeUnlessBooked(ctx, wish)
+	}
 	if fault.CodeOf(err) == fault.CodeSlotFull {
 		return slot.Hold{}, s.full(ctx, c, place, decision.Wave)
 	}
 	return hold, err
 }
 
-// judge asks the rules: those in effect for a new booking; for a move those that the booking was made under, without
-// its window, until the cut-off for changes.
+// placeUnlessBooked asks Postgres whether the person has really booked, as Redis says, before somebody is kept out by a
+// mark that a lost message left behind.
+func (s *Service) placeUnlessBooked(ctx context.Context, w slot.Wish) (slot.Hold, error) {
+	b, err := s.loadLatest(ctx, w.Campaign.ID, w.Person)
+	switch {
+	case err == nil && b.Status == Active:
+		return slot.Hold{}, fault.New(fault.Conflict, fault.CodeAlreadyBooked)
+	case err != nil && fault.CodeOf(err) != fault.CodeNoBooking:
+		return slot.Hold{}, err
+	}
+	if err := s.slots.ForgetBooked(ctx, w.Campaign.ID, w.Person); err != nil {
+		return slot.Hold{}, err
+	}
+	return s.slots.Place(ctx, w)
+}
+
+// judge asks the rules: those in effect for a new booking; for a move those that the booking was made under, among the
+// waves that have opened by now, until the cut-off for changes. It returns the booking to be moved, if there is one.
 func (s *Service) judge(
 	ctx context.Context, c *campaign.Campaign, who Claimant, place slot.Place, replaces string, now time.Time,
-) (eligibility.Decision, uuid.UUID, error) {
+) (decision eligibility.Decision, old Booking, err error) {
 	day := civil.Of(place.StartsAt, c.Location)
 	if replaces == "" {
-		return c.Rules.DecideSlot(who.Facts, now, day), uuid.Nil, nil
+		return c.Rules.DecideSlot(who.Facts, now, day), Booking{}, nil
 	}
 	id, err := uuid.Parse(replaces)
 	if err != nil {
-		return eligibility.Decision{}, uuid.Nil, fault.New(fault.NotFound, fault.CodeNoBooking)
+		return decision, old, fault.New(fault.NotFound, fault.CodeNoBooking)
 	}
-	old, err := s.load(ctx, c.ID, id)
-	if err != nil {
-		return eligibility.Decision{}, uuid.Nil, err
+	if old, err = s.load(ctx, c.ID, id); err != nil {
+		return decision, old, err
 	}
 	if old.Person != who.Person || old.Status != Active {
-		return eligibility.Decision{}, uuid.Nil, fault.New(fault.NotFound, fault.CodeNoBooking)
+		return decision, old, fault.New(fault.NotFound, fault.CodeNoBooking)
 	}
 	if from, ok := s.slots.Get(c.ID, old.Slot); ok && !now.Before(c.ChangeUntil(from.StartsAt)) {
-		return eligibility.Decision{}, uuid.Nil, fault.New(fault.Conflict, fault.CodeChangeClosed)
+		return decision, old, fault.New(fault.Conflict, fault.CodeChangeClosed)
 	}
 	rules := c.Rules
 	if then, ok := s.campaigns.Version(c.ID, old.RulesVersion); ok {
 		rules = then.Rules
 	}
 	// As of the first hold: somebody whose birthday was since isn't judged anew.
-	return rules.DecideMove(who.Facts, old.JudgedAt, day), id, nil
+	return rules.DecideMoveBy(who.Facts, old.JudgedAt, day, now), old, nil
 }
 
 // full is the refusal of a full slot, with what the person could take instead.
@@ -216,7 +238,10 @@ func (s *Service) Cancel(ctx context.Context, c *campaign.Campaign, who Claimant
 	}
 	// Best effort: what is missed here is mended when the copy is next used.
 	if err := s.slots.Push(ctx, c.ID, copies, nil); err != nil {
-		s.batcher.log.Warn("Redis wasn't told of a cancellation", "error", err)
+		s.batcher.log.Warn("Redis wasn't told of a cancellation; the copy is mended when the slot is next asked for", "error", err)
+	}
+	if err := s.slots.ForgetBooked(ctx, c.ID, b.Person); err != nil {
+		s.batcher.log.Warn("Redis still has the person as booked; Postgres is asked when they next hold", "error", err)
 	}
 	d.Booking = b
 	return d, nil

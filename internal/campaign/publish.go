@@ -13,16 +13,16 @@ import (
 	"jari/internal/postgres"
 )
 
-// leadMargin is what publishing adds to how recently an instance must have confirmed the versions: an instance that may
+// LeadMargin is what publishing adds to how recently an instance must have confirmed the versions: an instance that may
 // still place holds at the effective instant has then seen the version for certain.
-const leadMargin = 5 * time.Second
+const LeadMargin = 5 * time.Second
 
 // Lead is how far ahead a version must take effect, so that all instances switch at that instant together: whoever
 // hasn't heard of it by then places no holds.
 func (s *Service) Lead() time.Duration { return Lead(s.within) }
 
 // Lead is the same for a deployment whose instances must have confirmed the versions within the given time.
-func Lead(within time.Duration) time.Duration { return within + leadMargin }
+func Lead(within time.Duration) time.Duration { return within + LeadMargin }
 
 // Version is what administrators see of a published version.
 type Version struct {
@@ -48,11 +48,6 @@ type Publication struct {
 // Publish writes a document as the next version, or returns the newest one if it has this very document. It refuses with
 // effective_too_soon or version_moved. Whether the document may be published at all, Check has said before.
 func (s *Service) Publish(ctx context.Context, p Publication) (v Version, published bool, err error) {
-	now := s.clock.Now()
-	soonest := now.Add(s.Lead())
-	if p.EffectiveAt.IsZero() {
-		p.EffectiveAt = soonest
-	}
 	err = postgres.InTx(ctx, s.pool, func(tx pgx.Tx) error {
 		if err := Lock(ctx, tx, p.Document.ID); err != nil {
 			return err
@@ -61,6 +56,11 @@ func (s *Service) Publish(ctx context.Context, p Publication) (v Version, publis
 		if err := tx.QueryRow(ctx, `
 			SELECT coalesce(max(version), 0) FROM campaign_versions WHERE campaign_id = $1`, p.Document.ID).Scan(&newest); err != nil {
 			return postgres.Unreachable(fmt.Errorf("reading the newest version: %w", err))
+		}
+		// Only now, after the wait for the lock: what follows is a few statements, well within the margin.
+		soonest := s.clock.Now().Add(s.Lead())
+		if p.EffectiveAt.IsZero() {
+			p.EffectiveAt = soonest
 		}
 		if p.After != nil && *p.After != newest {
 			return fault.New(fault.Conflict, fault.CodeVersionMoved)

@@ -24,6 +24,9 @@ const (
 	Production  = "production"
 )
 
+// MaxRulesConfirmed is the longest that an instance may go without confirming the published versions.
+const MaxRulesConfirmed = time.Minute
+
 // Secret is a value that never shows itself in logs or messages.
 type Secret string
 
@@ -46,7 +49,7 @@ type Config struct {
 	Listen         string         `env:"JARI_LISTEN"          envDefault:":8080"           doc:"address of the public API"`
 	OpsListen      string         `env:"JARI_OPS_LISTEN"      envDefault:"127.0.0.1:9090"  doc:"address of /livez, /readyz and /metrics; keep it inside"`
 	TrustedProxies []netip.Prefix `env:"JARI_TRUSTED_PROXIES"                              doc:"address ranges whose X-Forwarded-For is believed, separated by commas; nobody's by default"`
-	AllowedOrigins []string       `env:"JARI_ALLOWED_ORIGINS"                              doc:"origins besides the API's own whose pages may use the session cookie, separated by commas, such as https://booking.example.org"`
+	AllowedOrigins []string       `env:"JARI_ALLOWED_ORIGINS"                              doc:"origins besides the API's own whose pages may call it, separated by commas, such as https://booking.example.org; the session cookie is only sent by pages of the same site"`
 	LogLevel       slog.Level     `env:"JARI_LOG_LEVEL"       envDefault:"INFO"            doc:"DEBUG, INFO, WARN or ERROR"`
 
 	PostgresURL            Secret        `env:"JARI_POSTGRES_URL"                            doc:"postgres://user:password@host:port/database"`
@@ -241,14 +244,15 @@ func (c Config) Validate() error {
 		{"JARI_ADMISSION_LIFETIME", int64(c.AdmissionLifetime), int64(time.Minute), int64(24 * time.Hour), "", true},
 		{"JARI_HOLDS_WINDOW", int64(c.HoldsWindow), int64(time.Second), int64(24 * time.Hour), "", true},
 		{"JARI_CONFIRM_WAIT", int64(c.ConfirmWait), int64(time.Second), int64(time.Minute), "", true},
-		{"JARI_REQUEST_TIMEOUT", int64(c.RequestTimeout), int64(c.ConfirmWait), int64(5 * time.Minute), "", true},
+		// Two seconds more than a confirm waits, so that its answer is the one that is given.
+		{"JARI_REQUEST_TIMEOUT", int64(c.RequestTimeout), int64(c.ConfirmWait + 2*time.Second), int64(5 * time.Minute), "", true},
 		{"JARI_HEADER_TIMEOUT", int64(c.HeaderTimeout), int64(time.Second), int64(time.Minute), "", true},
 		{"JARI_STOP_TIMEOUT", int64(c.StopTimeout), int64(time.Second), int64(5 * time.Minute), "", true},
 		{"JARI_STOP_DELAY", int64(c.StopDelay), 0, int64(5 * time.Minute), "", true},
 		{"JARI_POSTGRES_CONNECT_TIMEOUT", int64(c.PostgresConnectTimeout), int64(100 * time.Millisecond), int64(time.Minute), "", true},
 		{"JARI_REDIS_TIMEOUT", int64(c.RedisTimeout), int64(10 * time.Millisecond), int64(10 * time.Second), "", true},
 		{"JARI_CLOCK_SKEW", int64(c.ClockSkew), int64(10 * time.Millisecond), int64(time.Minute), "", true},
-		{"JARI_RULES_CONFIRMED", int64(c.RulesConfirmed), int64(2 * time.Second), int64(time.Minute), "", true},
+		{"JARI_RULES_CONFIRMED", int64(c.RulesConfirmed), int64(2 * time.Second), int64(MaxRulesConfirmed), "", true},
 		{"JARI_SMS_TIMEOUT", int64(c.SMSTimeout), int64(time.Second), int64(time.Minute), "", true},
 	} {
 		if limit.value >= limit.least && limit.value <= limit.most {

@@ -92,6 +92,12 @@ func (rs *RuleSet) DecideMove(f Facts, at time.Time, slotOn civil.Date) Decision
 	return rs.decide(&f, question{at: at, slot: slotOn, kind: move})
 }
 
+// DecideMoveBy is DecideMove among the waves that have opened by an instant: a window that is long over doesn't stand in
+// the way of a move, but one that is still to come does, or whoever has booked would have its places first.
+func (rs *RuleSet) DecideMoveBy(f Facts, at time.Time, slotOn civil.Date, opened time.Time) Decision {
+	return rs.decide(&f, question{at: at, slot: slotOn, kind: move, opened: opened})
+}
+
 // DecideOpening says whether a person belongs in the line for an opening: whether a wave that opens at that instant, or
 // is open then, admits the person as of then. A wave that opens just then is named before one that was open already.
 func (rs *RuleSet) DecideOpening(f Facts, opening time.Time) Decision {
@@ -110,6 +116,7 @@ type question struct {
 	slot          civil.Date // Of oneSlot and move.
 	kind          kind
 	preferOpening bool
+	opened        time.Time // Of move: waves that open later don't count; zero counts all.
 }
 
 type kind uint8
@@ -187,6 +194,9 @@ func (rs *RuleSet) answer(p *person, q *question) (Answer, *wave) {
 
 // concerns reports whether a wave could admit somebody by its window and its slot days.
 func (w *wave) concerns(q *question) bool {
+	if q.kind == move && !q.opened.IsZero() && w.opens.After(q.opened) {
+		return false
+	}
 	return (q.kind == move || w.open(q.at)) && (q.kind == anySlot || w.covers(q.slot))
 }
 

@@ -529,11 +529,11 @@ type MyCampaign struct {
 	CampaignId string   `json:"campaign_id"`
 	Hold       *Hold    `json:"hold,omitempty"`
 
-	// Step choose: pick a slot. confirm: a hold is live, confirm it. booked: there is an active booking.
+	// Step choose: pick a slot. confirm: a hold is live, confirm it (with a booking, it moves that). booked: there is an active booking.
 	Step MyCampaignStep `json:"step"`
 }
 
-// MyCampaignStep choose: pick a slot. confirm: a hold is live, confirm it. booked: there is an active booking.
+// MyCampaignStep choose: pick a slot. confirm: a hold is live, confirm it (with a booking, it moves that). booked: there is an active booking.
 type MyCampaignStep string
 
 // NextOpening The next wave that will admit this person, and from when on they can use it.

@@ -10,6 +10,7 @@ import (
 	"mime"
 	"net/http"
 	"regexp"
+	"sync"
 
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/getkin/kin-openapi/openapi3filter"
@@ -36,17 +37,22 @@ type declared struct {
 	bodyBytes int64
 }
 
+// defineDate refuses a date of the right form that doesn't exist, such as 2021-02-30, like any other text. The library
+// keeps formats for the whole process, in a map that every request reads: it is written once, before the first server.
+var defineDate = sync.OnceFunc(func() {
+	openapi3.DefineStringFormatValidator("date", openapi3.NewCallbackValidator(func(text string) error {
+		_, err := civil.Parse(text)
+		return err
+	}))
+})
+
 // readContract loads and checks the embedded document.
 func readContract() (*contract, error) {
 	document, err := openapi3.NewLoader().LoadFromData(openapi.Document)
 	if err != nil {
 		return nil, fmt.Errorf("reading the contract: %w", err)
 	}
-	// A date of the right form that doesn't exist, such as 2021-02-30, is refused like any other text.
-	openapi3.DefineStringFormatValidator("date", openapi3.NewCallbackValidator(func(text string) error {
-		_, err := civil.Parse(text)
-		return err
-	}))
+	defineDate()
 	if err := document.Validate(context.Background(), openapi3.DisableExamplesValidation()); err != nil {
 		return nil, fmt.Errorf("the contract isn't valid: %w", err)
 	}

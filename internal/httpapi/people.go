@@ -4,6 +4,8 @@ import (
 	"context"
 	"net/http"
 
+	"github.com/google/uuid"
+
 	"jari/internal/fault"
 	"jari/internal/identity"
 )
@@ -88,8 +90,9 @@ func (s *Server) GetMe(ctx context.Context, _ GetMeRequestObject) (GetMeResponse
 		case fault.CodeOf(err) != fault.CodeNoBooking:
 			return nil, err
 		}
-		// A live hold comes first: it ends soon. Without Redis the rest is still worth saying.
-		if h, live, err := s.Slots.Live(ctx, c.ID, t.Person); err == nil && live {
+		// A live hold comes first: it ends soon. But one that confirming can only refuse doesn't. Without Redis the rest is
+		// still worth saying.
+		if h, live, err := s.Slots.Live(ctx, c.ID, t.Person); err == nil && live && (mine.Booking == nil || h.Replaces != uuid.Nil) {
 			hold, err := s.hold(h)
 			if err != nil {
 				return nil, err

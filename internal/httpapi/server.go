@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"context"
 	"crypto/rand"
 	"encoding/base64"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"github.com/labstack/echo/v4"
+	"github.com/labstack/echo/v4/middleware"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"jari/internal/booking"
@@ -42,6 +44,8 @@ type Options struct {
 	BodyBytes      int64
 	TrustedProxies []netip.Prefix
 	AllowedOrigins []string
+	// Deadline is how long a request may take before it is answered that its store doesn't answer.
+	Deadline time.Duration
 }
 
 // Server answers the API. It implements the contract's operations, in the files named after the steps of the way.
@@ -71,7 +75,10 @@ func New(o Options) (http.Handler, error) {
 	e.HideBanner, e.HidePort = true, true
 	e.HTTPErrorHandler = s.answerProblem
 	e.IPExtractor = ipExtractor(o.TrustedProxies)
-	e.Use(s.observe, recoverPanic, headers)
+	e.Use(s.observe, recoverPanic, headers, deadline(o.Deadline))
+	if len(o.AllowedOrigins) > 0 {
+		e.Use(crossOrigin(o.AllowedOrigins))
+	}
 	if err := s.register(e); err != nil {
 		return nil, err
 	}
@@ -153,6 +160,31 @@ func recoverPanic(next echo.HandlerFunc) echo.HandlerFunc {
 		}()
 		return next(c)
 	}
+}
+
+// deadline ends what a request waits for while there is still time to say so: a store that hangs must not hold people who
+// see nothing, and with them everything that they hold.
+func deadline(d time.Duration) echo.MiddlewareFunc {
+	return func(next echo.HandlerFunc) echo.HandlerFunc {
+		return func(c echo.Context) error {
+			ctx, cancel := context.WithTimeout(c.Request().Context(), d)
+			defer cancel()
+			c.SetRequest(c.Request().WithContext(ctx))
+			return next(c)
+		}
+	}
+}
+
+// crossOrigin lets pages of these origins, and no others, send requests and read answers, with the session's cookie.
+func crossOrigin(origins []string) echo.MiddlewareFunc {
+	return middleware.CORSWithConfig(middleware.CORSConfig{
+		AllowOrigins:     origins,
+		AllowCredentials: true,
+		AllowMethods:     []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodDelete},
+		AllowHeaders:     []string{echo.HeaderAuthorization, echo.HeaderContentType, admissionHeader, "If-None-Match", "Accept-Language"},
+		ExposeHeaders:    []string{"ETag", echo.HeaderRetryAfter, echo.HeaderXRequestID},
+		MaxAge:           600,
+	})
 }
 
 // headers are those of every answer. What isn't declared public is kept by nobody.

@@ -447,7 +447,7 @@ func TestRefusedResendKeepsValidCode(t *testing.T) {
 			func(*Rules) {}, func(d *desk, id string) {
 				d.resendable(id)
 				d.exec(`UPDATE verifications SET sends = $1`, maxSends)
-			}, fault.CodePhoneLimit, 24 * time.Hour,
+			}, fault.CodeResendTooSoon, 10 * time.Minute,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -113,6 +113,7 @@ type pending struct {
 	attempts   int
 	sends      int
 	resendAt   time.Time
+	expiresAt  time.Time
 	now        time.Time
 }
 
@@ -125,9 +126,9 @@ func lockPending(ctx context.Context, tx pgx.Tx, id string) (pending, error) {
 	}
 	p := pending{id: parsed}
 	err = tx.QueryRow(ctx, `
-		SELECT scheme, phone_index, sealed, language, code_mac, attempts, sends, resend_at, now() FROM verifications
+		SELECT scheme, phone_index, sealed, language, code_mac, attempts, sends, resend_at, expires_at, now() FROM verifications
 		WHERE verification_id = $1 AND ended_at IS NULL AND expires_at > now() FOR UPDATE`, parsed).
-		Scan(&p.scheme, &p.phoneIndex, &p.sealed, &p.language, &p.codeMAC, &p.attempts, &p.sends, &p.resendAt, &p.now)
+		Scan(&p.scheme, &p.phoneIndex, &p.sealed, &p.language, &p.codeMAC, &p.attempts, &p.sends, &p.resendAt, &p.expiresAt, &p.now)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return pending{}, over()
 	}
@@ -150,7 +151,9 @@ func (s *Service) Resend(ctx context.Context, id string) (Verification, error) {
 			return fault.New(fault.TooMany, fault.CodeResendTooSoon).After(wait)
 		}
 		if p.sends >= maxSends {
-			return s.phoneLimit(p.now)
+			// This verification has had its share: the code stays valid, and when it isn't any more a new verification can
+			// be started, within the phone's budget.
+			return fault.New(fault.TooMany, fault.CodeResendTooSoon).After(p.expiresAt.Sub(p.now))
 		}
 		if _, err := s.spendCode(ctx, tx, p.phoneIndex); err != nil {
 			return err

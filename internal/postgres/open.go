@@ -38,6 +38,9 @@ func Open(ctx context.Context, url string, opts Options) (*pgxpool.Pool, error) 
 	// Session settings that the code relies on, whatever the server's defaults: instants are compared as instants,
 	// and a transaction that was forgotten doesn't keep its locks for ever.
 	cfg.ConnConfig.RuntimeParams["timezone"] = "UTC"
+	// A commit is never cut off by a timeout of the role or the database: that can give up the wait for a synchronous
+	// standby and still answer COMMIT.
+	cfg.ConnConfig.RuntimeParams["statement_timeout"] = "0"
 	cfg.ConnConfig.RuntimeParams["idle_in_transaction_session_timeout"] = "30000"
 	if _, named := cfg.ConnConfig.RuntimeParams["application_name"]; !named {
 		cfg.ConnConfig.RuntimeParams["application_name"] = "jari"
@@ -81,4 +84,16 @@ func Skew(ctx context.Context, pool *pgxpool.Pool, now func() time.Time) (time.D
 	}
 	after := now()
 	return theirs.Sub(before.Add(after.Sub(before) / 2)), nil
+}
+
+// CheckDurable refuses a server that answers COMMIT before the commit is on its disk: what was acknowledged could be lost.
+func CheckDurable(ctx context.Context, pool *pgxpool.Pool) error {
+	var mode string
+	if err := pool.QueryRow(ctx, `SELECT current_setting('synchronous_commit')`).Scan(&mode); err != nil {
+		return Unreachable(fmt.Errorf("asking Postgres how it commits: %w", err))
+	}
+	if mode == "off" {
+		return errors.New("its synchronous_commit is off: it acknowledges what a crash would lose")
+	}
+	return nil
 }

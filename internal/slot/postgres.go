@@ -58,6 +58,9 @@ type Saved struct {
 	Created, Changed, Unchanged int
 	// TooFull are slots that have more booked than the plan's capacity; they stay as they are.
 	TooFull []TooFull
+	// Unnamed are open slots, at the sites of the plan, that the plan doesn't name and that stay as they
+	// are; UnnamedBooked is how many are booked in them.
+	Unnamed, UnnamedBooked int
 }
 
 // TooFull is a slot whose capacity can't be lowered as planned.
@@ -76,7 +79,7 @@ func Save(ctx context.Context, tx pgx.Tx, campaign string, planned []Planned) (S
 	}
 	if _, err := tx.Exec(ctx, `
 		CREATE TEMPORARY TABLE planned_slots (
-			site_id text, starts_at timestamptz, ends_at timestamptz, capacity integer
+			site_id text, starts_at timestamptz, ends_at timestamptz, capacity integer, PRIMARY KEY (site_id, starts_at)
 		) ON COMMIT DROP`); err != nil {
 		return fail(err)
 	}
@@ -88,10 +91,18 @@ func Save(ctx context.Context, tx pgx.Tx, campaign string, planned []Planned) (S
 	if err != nil {
 		return fail(err)
 	}
-	// Lock what exists in ascending order, like every writer of slots, before reading how much of it is booked.
+	// The key, and statistics: without them the planner takes a new table for a small one, and compares every slot with
+	// every other.
+	if _, err := tx.Exec(ctx, `ANALYZE planned_slots`); err != nil {
+		return fail(err)
+	}
+	// Lock what will change, and nothing else: confirms of the other slots go on. In ascending order, like every writer of
+	// slots, before reading how much of it is booked.
 	if _, err := tx.Exec(ctx, `
 		SELECT 1 FROM slots s WHERE s.campaign_id = $1
-		AND EXISTS (SELECT 1 FROM planned_slots p WHERE p.site_id = s.site_id AND p.starts_at = s.starts_at)
+		AND EXISTS (
+			SELECT 1 FROM planned_slots p WHERE p.site_id = s.site_id AND p.starts_at = s.starts_at
+			AND (s.capacity, s.ends_at) IS DISTINCT FROM (p.capacity, p.ends_at))
 		ORDER BY s.slot_id FOR UPDATE`, campaign); err != nil {
 		return fail(err)
 	}
@@ -124,6 +135,13 @@ func Save(ctx context.Context, tx pgx.Tx, campaign string, planned []Planned) (S
 	}
 	if _, err := tx.Exec(ctx, `
 		UPDATE campaigns SET slots_revision = slots_revision + 1 WHERE campaign_id = $1`, campaign); err != nil {
+		return fail(err)
+	}
+	if err := tx.QueryRow(ctx, `
+		SELECT count(*), coalesce(sum(booked), 0) FROM slots s
+		WHERE s.campaign_id = $1 AND s.state = 'open' AND s.site_id IN (SELECT site_id FROM planned_slots)
+		AND NOT EXISTS (SELECT 1 FROM planned_slots p WHERE p.site_id = s.site_id AND p.starts_at = s.starts_at)`, campaign).
+		Scan(&saved.Unnamed, &saved.UnnamedBooked); err != nil {
 		return fail(err)
 	}
 	saved.Created, saved.Changed = int(created.RowsAffected()), int(changed.RowsAffected())

@@ -27,8 +27,13 @@ var (
 	applySlotScript   = redis.NewScript(applySlotSource)
 )
 
-// copyLife is how long a copy is kept after it was last applied.
-const copyLife = 24 * time.Hour
+const (
+	// copyLife is how long a copy is kept after it was last applied.
+	copyLife = 24 * time.Hour
+	// bookedLife is how long a person is marked as booked: longer than any retry of placing is on its way, and than the
+	// rush in which a second place would be missed. After it, confirming still refuses a second booking.
+	bookedLife = 2 * time.Hour
+)
 
 // outcome is what place_hold.lua answered.
 type outcome struct {
@@ -97,7 +102,7 @@ func readOutcome(campaign string, person uuid.UUID, reply []any) (outcome, error
 		if o.prior, ok = ParseID(text); !ok {
 			err = errors.New("place_hold.lua named a slot that isn't one")
 		}
-	case "missing", "closed", "full":
+	case "missing", "closed", "full", "booked":
 	default:
 		err = fmt.Errorf("place_hold.lua answered %q", code)
 	}
@@ -180,35 +185,54 @@ func releaseHold(ctx context.Context, client *redis.Client, h Hold) error {
 // Decided is a hold that Postgres has decided, and whose place Redis need not keep any more.
 type Decided struct {
 	Hold, Person uuid.UUID
+	Booked       bool // it is the person's active booking
 }
 
-// applyCopies pushes copies, and drops decided holds of each slot, in one pipeline.
-func applyCopies(ctx context.Context, client *redis.Client, campaign string, copies []Copy, decided map[int64][]Decided) error {
+// applyCopies pushes copies, and drops decided holds of each slot, in one pipeline. It tells how many copies were replaced
+// by newer ones.
+func applyCopies(
+	ctx context.Context, client *redis.Client, campaign string, copies []Copy, decided map[int64][]Decided,
+) (replaced int, err error) {
 	if len(copies) == 0 {
-		return nil
+		return 0, nil
 	}
-	run := func(eval func(pipe redis.Pipeliner, keys []string, args []any)) error {
+	run := func(eval func(pipe redis.Pipeliner, keys []string, args []any) *redis.Cmd) error {
 		pipe := client.Pipeline()
+		replies := make([]*redis.Cmd, 0, len(copies))
 		for _, c := range copies {
 			keys := []string{copyKey(campaign, c.Slot), holdsKey(campaign, c.Slot)}
-			args := []any{c.Capacity, c.Booked, string(c.State), c.Version, c.Generation, copyLife.Milliseconds()}
-			for _, d := range decided[c.Slot] {
-				keys = append(keys, personKey(campaign, d.Person))
-				args = append(args, d.Hold.String())
+			args := []any{
+				c.Capacity, c.Booked, string(c.State), c.Version, c.Generation, copyLife.Milliseconds(), bookedLife.Milliseconds(),
 			}
-			eval(pipe, keys, args)
+			for _, d := range decided[c.Slot] {
+				booked := "0"
+				if d.Booked {
+					booked = "1"
+				}
+				keys = append(keys, personKey(campaign, d.Person))
+				args = append(args, d.Hold.String(), booked)
+			}
+			replies = append(replies, eval(pipe, keys, args))
 		}
 		_, err := pipe.Exec(ctx)
+		replaced = 0
+		for _, reply := range replies {
+			if n, err := reply.Int(); err == nil {
+				replaced += n
+			}
+		}
 		return err
 	}
-	err := run(func(pipe redis.Pipeliner, keys []string, args []any) {
-		applySlotScript.EvalSha(ctx, pipe, keys, args...)
+	err = run(func(pipe redis.Pipeliner, keys []string, args []any) *redis.Cmd {
+		return applySlotScript.EvalSha(ctx, pipe, keys, args...)
 	})
 	if redis.HasErrorPrefix(err, "NOSCRIPT") {
 		// Inside a pipeline the client can't fall back by itself. The script may run twice.
-		err = run(func(pipe redis.Pipeliner, keys []string, args []any) { applySlotScript.Eval(ctx, pipe, keys, args...) })
+		err = run(func(pipe redis.Pipeliner, keys []string, args []any) *redis.Cmd {
+			return applySlotScript.Eval(ctx, pipe, keys, args...)
+		})
 	}
-	return jariredis.Unreachable(err)
+	return replaced, jariredis.Unreachable(err)
 }
 
 // countHolds counts the live holds of slots in one round trip.

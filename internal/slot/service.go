@@ -17,6 +17,7 @@ import (
 	"jari/internal/campaign"
 	"jari/internal/clock"
 	"jari/internal/fault"
+	jariredis "jari/internal/redis"
 	"jari/internal/token"
 )
 
@@ -40,6 +41,7 @@ type Service struct {
 	loads       singleflight.Group
 	siteStates  *otter.Cache[siteKey, *siteState]
 	regionDays  *otter.Cache[regionDayKey, *regionDay]
+	looks       *otter.Cache[slotKey, bool]
 }
 
 // NewService returns a service that knows no slot until Refresh has run.
@@ -61,6 +63,11 @@ func NewService(
 		MaximumSize: maxCachedDocuments, ExpiryCalculator: otter.ExpiryWriting[regionDayKey, *regionDay](documentLife),
 	}); err != nil {
 		return nil, fmt.Errorf("making the cache of region documents: %w", err)
+	}
+	if s.looks, err = otter.New(&otter.Options[slotKey, bool]{
+		MaximumSize: maxCachedDocuments, ExpiryCalculator: otter.ExpiryWriting[slotKey, bool](time.Second),
+	}); err != nil {
+		return nil, fmt.Errorf("making the cache of looks: %w", err)
 	}
 	return s, nil
 }
@@ -159,7 +166,8 @@ func (s *Service) Place(ctx context.Context, w Wish) (Hold, error) {
 	}
 	// The copy may be missing once, and the person's hold may move to another slot between two asks; more than that
 	// means that something is at odds with itself.
-	for range 4 {
+	looked := false
+	for range 5 {
 		o, err := placeHold(ctx, s.redis, p)
 		if err != nil {
 			return Hold{}, err
@@ -168,7 +176,7 @@ func (s *Service) Place(ctx context.Context, w Wish) (Hold, error) {
 		case "placed", "same":
 			return o.hold, nil
 		case "missing":
-			if err := s.load(ctx, p.Campaign, p.Slot); err != nil {
+			if _, err := s.load(ctx, p.Campaign, p.Slot); err != nil {
 				return Hold{}, err
 			}
 		case "prior":
@@ -179,18 +187,49 @@ func (s *Service) Place(ctx context.Context, w Wish) (Hold, error) {
 			return Hold{}, fault.New(fault.Conflict, fault.CodeHoldEnding).After(o.wait)
 		case "limit":
 			return Hold{}, fault.New(fault.TooMany, fault.CodeHoldLimit).After(o.wait)
-		case "closed":
-			return Hold{}, fault.New(fault.Conflict, fault.CodeSlotClosed)
-		case "full":
+		case "booked":
+			return Hold{}, fault.New(fault.Conflict, fault.CodeAlreadyBooked)
+		case "closed", "full":
+			// The copy may be old: places were added, or a cancel wasn't pushed. A no is worth a look at the truth, once a
+			// second and slot, however many ask.
+			if newer := !looked && s.lookAgain(ctx, p.Campaign, p.Slot); newer {
+				looked = true
+				continue
+			}
+			if o.code == "closed" {
+				return Hold{}, fault.New(fault.Conflict, fault.CodeSlotClosed)
+			}
 			return Hold{}, fault.New(fault.Conflict, fault.CodeSlotFull)
 		}
 	}
 	return Hold{}, fmt.Errorf("the copy of slot %d doesn't stay in Redis", p.Slot)
 }
 
-// load copies a slot from Postgres to Redis once, however many callers miss it at the same time.
-func (s *Service) load(ctx context.Context, campaignID string, id int64) error {
-	_, err, _ := s.loads.Do(campaignID+"/"+strconv.FormatInt(id, 10), func() (any, error) {
+// slotKey is a slot of a campaign.
+type slotKey struct {
+	campaign string
+	slot     int64
+}
+
+// lookAgain loads a slot's copy anew unless that was done within the last second, and tells whether the copy that Redis
+// had was older. Without Postgres the old copy stands.
+func (s *Service) lookAgain(ctx context.Context, campaignID string, id int64) (newer bool) {
+	newer, err := s.looks.Get(ctx, slotKey{campaignID, id},
+		otter.LoaderFunc[slotKey, bool](func(ctx context.Context, key slotKey) (bool, error) {
+			return s.load(ctx, key.campaign, key.slot)
+		}))
+	return err == nil && newer
+}
+
+// ForgetBooked takes back the mark that a person has booked.
+func (s *Service) ForgetBooked(ctx context.Context, campaignID string, person uuid.UUID) error {
+	return jariredis.Unreachable(s.redis.HDel(ctx, personKey(campaignID, person), "booked").Err())
+}
+
+// load copies a slot from Postgres to Redis once, however many callers miss it at the same time. It tells whether that
+// replaced an older copy, or none.
+func (s *Service) load(ctx context.Context, campaignID string, id int64) (replaced bool, err error) {
+	done, err, _ := s.loads.Do(campaignID+"/"+strconv.FormatInt(id, 10), func() (any, error) {
 		// The first caller may leave; the others still wait for this.
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 		defer cancel()
@@ -201,9 +240,14 @@ func (s *Service) load(ctx context.Context, campaignID string, id int64) error {
 		if len(copies) == 0 {
 			return nil, fault.New(fault.NotFound, fault.CodeSlotNotFound)
 		}
-		return nil, applyCopies(ctx, s.redis, campaignID, copies, nil)
+		n, err := applyCopies(ctx, s.redis, campaignID, copies, nil)
+		return n > 0, err
 	})
-	return err
+	if err != nil {
+		return false, err
+	}
+	replaced, _ = done.(bool)
+	return replaced, nil
 }
 
 // Live returns the person's live hold in a campaign, or false.
@@ -255,10 +299,11 @@ func (s *Service) GivenUp(ctx context.Context, campaignID string, holds []token.
 	return given, nil
 }
 
-// Push replaces copies by what Postgres says now and drops holds that were decided there. Best effort: what it misses,
-// whoever meets it next mends.
+// Push replaces copies by what Postgres says now and drops holds that were decided there. Best effort: a copy that it
+// misses is looked at again when it says no to somebody.
 func (s *Service) Push(ctx context.Context, campaignID string, copies []Copy, decided map[int64][]Decided) error {
-	return applyCopies(ctx, s.redis, campaignID, copies, decided)
+	_, err := applyCopies(ctx, s.redis, campaignID, copies, decided)
+	return err
 }
 
 // Token seals what the holder of a hold needs to confirm it.

@@ -684,3 +684,61 @@ func redisAt(t *testing.T, url string) *redis.Client {
 	t.Cleanup(func() { _ = client.Close() })
 	return client
 }
+
+func TestPlacesThatAreAddedCanBeHeldAtOnce(t *testing.T) {
+	t.Parallel()
+	h := setup(t, 1)
+	place := h.places(t, "here")[0]
+	h.place(t, h.wish(place, uuid.New()))
+	_, err := h.Place(t.Context(), h.wish(place, uuid.New()))
+	refused(t, err, fault.CodeSlotFull)
+	h.publish(t, 5) // tells Redis nothing
+	other := h.places(t, "here")[1]
+	for range 2 {
+		h.place(t, h.wish(other, uuid.New()))
+	}
+	// The slot that said no just now is looked at again within a second.
+	deadline := time.Now().Add(5 * time.Second)
+	for {
+		_, err := h.Place(t.Context(), h.wish(place, uuid.New()))
+		if err == nil {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("the places that were added can't be held: %v", err)
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+}
+
+func TestWhoHasBookedHoldsNoOtherPlace(t *testing.T) {
+	t.Parallel()
+	h := setup(t, 2)
+	places, person := h.places(t, "here"), uuid.New()
+	hold := h.place(t, h.wish(places[0], person))
+	booked := func(hold slot.Hold) {
+		t.Helper()
+		err := h.Push(t.Context(), "night",
+			[]slot.Copy{{Slot: hold.Slot, Capacity: 2, Booked: 1, State: slot.Open, Version: 9, Generation: "x"}},
+			map[int64][]slot.Decided{hold.Slot: {{Hold: hold.ID, Person: person, Booked: true}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	booked(hold)
+	// A retry of placing that arrives late, and another slot.
+	for _, p := range places[:2] {
+		_, err := h.Place(t.Context(), h.wish(p, person))
+		refused(t, err, fault.CodeAlreadyBooked)
+	}
+	// Moving the booking is something else, and confirming the move marks again.
+	move := h.wish(places[1], person)
+	move.Replaces = uuid.New()
+	booked(h.place(t, move))
+	_, err := h.Place(t.Context(), h.wish(places[2], person))
+	refused(t, err, fault.CodeAlreadyBooked)
+	if err := h.ForgetBooked(t.Context(), "night", person); err != nil {
+		t.Fatal(err)
+	}
+	h.place(t, h.wish(places[2], person))
+}

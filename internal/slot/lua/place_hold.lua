@@ -24,6 +24,7 @@
 --   prior                       then the slot of the hold to give up: ask again with it as prior_slot
 --   closed                      then the slot's state
 --   full
+--   booked                      the person is marked as booked, and doesn't say which booking to move
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
 local ttl, grace = tonumber(ARGV[3]), tonumber(ARGV[4])
@@ -35,7 +36,10 @@ local function answer(code)
   return a
 end
 
-local mine = redis.call('HMGET', KEYS[3], 'hold', 'slot', 'expires', 'forget', 'released', 'replaces')
+local mine = redis.call('HMGET', KEYS[3], 'hold', 'slot', 'expires', 'forget', 'released', 'replaces', 'booked')
+if mine[7] and ARGV[9] == '' then
+  return {'booked'}
+end
 local held, held_slot = mine[1], mine[2]
 local live = false
 if held and mine[5] == '0' then
@@ -89,6 +93,7 @@ redis.call('ZADD', KEYS[2], forget, ARGV[1])
 if redis.call('PTTL', KEYS[2]) < ttl + grace then
   redis.call('PEXPIREAT', KEYS[2], forget)
 end
+redis.call('HDEL', KEYS[3], 'booked') -- this is a move; confirming it sets the mark again
 redis.call('HSET', KEYS[3], 'hold', ARGV[1], 'slot', ARGV[2], 'placed', now, 'expires', expires, 'forget', forget,
   'released', '0', 'replaces', ARGV[9], 'actor', ARGV[10], 'wave', ARGV[11], 'rules', ARGV[12], 'judged', ARGV[13])
 redis.call('PEXPIREAT', KEYS[3], forget)
