@@ -22,6 +22,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -213,7 +214,7 @@ func tryAll(ctx context.Context, root string, bugs []bug, log io.Writer) ([]resu
 				began := time.Now()
 				b := bugs[i]
 				r := result{Bug: b.Bug, Test: b.Test, Package: b.Package}
-				r.Outcome, r.Detail = try(ctx, root, filepath.Join(copies, fmt.Sprint(i)), folders, b)
+				r.Outcome, r.Detail = try(ctx, root, filepath.Join(copies, strconv.Itoa(i)), folders, b)
 				r.Seconds = time.Since(began).Seconds()
 				results[i] = r
 				_, _ = fmt.Fprintf(log, "%s: %s\n", r.Outcome, r.Bug)
