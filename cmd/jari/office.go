@@ -3,6 +3,8 @@ package main
 import (
 	"errors"
 	"fmt"
+	"strconv"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -37,15 +39,20 @@ func (c versionsCommand) Run(w surroundings) error {
 	if err != nil {
 		return err
 	}
-	table := tabwriter.NewWriter(w.out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "version\teffective from\tpublished at\tby\trollback of")
+	rows := []string{"version\teffective from\tpublished at\tby\trollback of"}
 	for _, v := range versions {
 		again := ""
 		if v.RollbackOf != 0 {
-			again = fmt.Sprint(v.RollbackOf)
+			again = strconv.FormatInt(v.RollbackOf, 10)
 		}
-		fmt.Fprintf(table, "%d\t%s\t%s\t%s\t%s\n", v.Number,
-			v.EffectiveAt.UTC().Format(time.RFC3339), v.PublishedAt.UTC().Format(time.RFC3339), v.PublishedBy, again)
+		rows = append(rows, strings.Join([]string{
+			strconv.FormatInt(v.Number, 10), v.EffectiveAt.UTC().Format(time.RFC3339),
+			v.PublishedAt.UTC().Format(time.RFC3339), v.PublishedBy, again,
+		}, "\t"))
+	}
+	table := tabwriter.NewWriter(w.out, 0, 0, 2, ' ', 0)
+	if _, err := table.Write([]byte(strings.Join(rows, "\n") + "\n")); err != nil {
+		return fmt.Errorf("printing the versions: %w", err)
 	}
 	return table.Flush()
 }

@@ -145,6 +145,6 @@ func (s *Service) Check(raw []byte) CheckReport {
 			options.PreviousName = fmt.Sprintf("version %d", options.Previous.Version)
 		}
 	}
-	report, _ := Check(raw, options) //nolint:errcheck // the error says again what the report says
+	report, _ := Check(raw, options) // the error says again what the report says
 	return report
 }

@@ -10,6 +10,7 @@ import (
 	"mime"
 	"net/http"
 	"regexp"
+	"strings"
 	"sync"
 
 	"github.com/getkin/kin-openapi/openapi3"
@@ -165,10 +166,7 @@ func describe(err error, where string, add func(pointer, problem string)) {
 		}
 		describe(e.Err, where, add)
 	case *openapi3.SchemaError:
-		for _, part := range e.JSONPointer() {
-			where += "/" + part
-		}
-		add(where, problemOf(e))
+		add(strings.Join(append([]string{where}, e.JSONPointer()...), "/"), problemOf(e))
 	default:
 		if inner := errors.Unwrap(err); inner != nil {
 			describe(inner, where, add)
