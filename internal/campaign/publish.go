@@ -146,5 +146,12 @@ func (s *Service) Check(raw []byte) CheckReport {
 		}
 	}
 	report, _ := Check(raw, options) // the error says again what the report says
+	// The document was written anew on its way here; lines and columns would be those of nobody's file. The paths stand.
+	for i := range report.Faults {
+		report.Faults[i].Line, report.Faults[i].Column = 0, 0
+	}
+	for i := range report.Cases.Failures {
+		report.Cases.Failures[i].Line, report.Cases.Failures[i].Column = 0, 0
+	}
 	return report
 }
