@@ -281,7 +281,9 @@ func TestARefusedResendDoesntSayTomorrowWhileANewCodeCanBeHad(t *testing.T) {
 	for range 10 {
 		jaritest.Eventually(t, soon, "the wait for a resend is over", func() bool {
 			got = s.Do(t, http.MethodPost, "/v1/verifications/"+v.VerificationId+"/resend", nil)
-			return got.Code != fault.CodeResendTooSoon
+			// The pause between two codes is a second; a longer wait is an answer.
+			after, _ := strconv.Atoi(got.Header.Get("Retry-After"))
+			return got.Code != fault.CodeResendTooSoon || after > 2
 		})
 		if got.Status != http.StatusAccepted {
 			break
@@ -291,6 +293,10 @@ func TestARefusedResendDoesntSayTomorrowWhileANewCodeCanBeHad(t *testing.T) {
 		t.Fatal("one verification sends codes without end")
 	}
 	c.StartVerification(t) // which the phone's budget allows
+	after, err := strconv.Atoi(got.Header.Get("Retry-After"))
+	if err != nil || after > 600 {
+		t.Errorf("the resend was refused for %q s, and a code lasts ten minutes at most", got.Header.Get("Retry-After"))
+	}
 	if got.Code == fault.CodePhoneLimit {
 		t.Errorf("the resend was refused with %s for %s s, although the phone's limit isn't reached", got.Code, got.Header.Get("Retry-After"))
 	}
