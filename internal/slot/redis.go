@@ -45,19 +45,18 @@ type outcome struct {
 
 type placement struct {
 	Hold
-	ttl        time.Duration
-	limit      int
-	window     time.Duration
-	insteadOf  uuid.UUID
-	priorSlot  int64
-	hasInstead bool
+	ttl       time.Duration
+	limit     int
+	window    time.Duration
+	insteadOf uuid.UUID // zero for none
+	priorSlot int64
 }
 
 // placeHold runs place_hold.lua once.
 func placeHold(ctx context.Context, client *redis.Client, p placement) (outcome, error) {
 	instead, prior, replaces := "", "", ""
 	priorSlot := p.Slot
-	if p.hasInstead {
+	if p.insteadOf != uuid.Nil {
 		instead = p.insteadOf.String()
 	}
 	if p.priorSlot != 0 {

@@ -162,7 +162,7 @@ func (s *Service) Place(ctx context.Context, w Wish) (Hold, error) {
 			Replaces: w.Replaces, Wave: w.Wave, RulesVersion: w.RulesVersion, JudgedAt: w.JudgedAt,
 		},
 		ttl: w.Campaign.Hold(), limit: s.limits.Placements, window: s.limits.Window,
-		insteadOf: w.InsteadOf, hasInstead: w.InsteadOf != uuid.Nil,
+		insteadOf: w.InsteadOf,
 	}
 	// The copy may be missing once, and the person's hold may move to another slot between two asks; more than that
 	// means that something is at odds with itself.
@@ -308,8 +308,5 @@ func (s *Service) Push(ctx context.Context, campaignID string, copies []Copy, de
 
 // Token seals what the holder of a hold needs to confirm it.
 func (s *Service) Token(h Hold) (string, error) {
-	return s.tokens.SealHold(token.Hold{
-		ID: h.ID, Campaign: h.Campaign, Slot: h.Slot, Person: h.Person, Actor: h.Actor, Replaces: h.Replaces,
-		PlacedAt: h.PlacedAt, ExpiresAt: h.ExpiresAt, Wave: h.Wave, RulesVersion: h.RulesVersion, JudgedAt: h.JudgedAt,
-	})
+	return s.tokens.SealHold(h)
 }

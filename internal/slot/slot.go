@@ -4,7 +4,7 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/google/uuid"
+	"jari/internal/token"
 )
 
 // Place is where and when a slot is: what never changes while the slot exists.
@@ -34,21 +34,9 @@ type Copy struct {
 	Generation string
 }
 
-// Hold is a place kept for a person for a few minutes.
-type Hold struct {
-	ID       uuid.UUID
-	Campaign string
-	Slot     int64
-	Person   uuid.UUID
-	Actor    uuid.UUID
-	// Replaces is the booking that confirming moves; zero for a new one.
-	Replaces            uuid.UUID
-	PlacedAt, ExpiresAt time.Time // real time, by the clock of Redis
-	// How the person was judged when the hold was placed.
-	Wave         string
-	RulesVersion int64
-	JudgedAt     time.Time // shown time
-}
+// Hold is a place kept for a person for a few minutes: what Redis keeps of it is what its token says. Its times are real
+// time, by the clock of Redis, but for JudgedAt.
+type Hold = token.Hold
 
 // FormatID writes a slot's id for the public.
 func FormatID(id int64) string { return strconv.FormatInt(id, 10) }
