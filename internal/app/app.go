@@ -42,8 +42,9 @@ type App struct {
 	cfg   config.Config
 	log   *slog.Logger
 	clock clock.Clock
-	pool  *pgxpool.Pool
 	redis *goredis.Client
+	// flushes are the connections that confirming has for itself, pool are all others.
+	flushes, pool *pgxpool.Pool
 
 	campaigns *campaign.Service
 	slots     *slot.Service
@@ -74,16 +75,22 @@ func New(ctx context.Context, cfg config.Config, log *slog.Logger, options ...Op
 	if err != nil {
 		return nil, err
 	}
-	if a.pool, err = postgres.Open(ctx, string(cfg.PostgresURL), postgres.Options{
-		MaxConnections: cfg.PostgresConnections, ConnectTimeout: cfg.PostgresConnectTimeout,
-	}); err != nil {
-		return nil, err
-	}
 	defer func() {
 		if err != nil {
 			a.closeStores()
 		}
 	}()
+	// Confirming has connections of its own: whatever reads or messages do, every lane has one.
+	for _, p := range []struct {
+		pool        **pgxpool.Pool
+		connections int
+	}{{&a.pool, cfg.PostgresConnections - cfg.FlushLanes}, {&a.flushes, cfg.FlushLanes}} {
+		if *p.pool, err = postgres.Open(ctx, string(cfg.PostgresURL), postgres.Options{
+			MaxConnections: p.connections, ConnectTimeout: cfg.PostgresConnectTimeout,
+		}); err != nil {
+			return nil, err
+		}
+	}
 	if a.redis, err = redis.Open(string(cfg.RedisURL), redis.Options{
 		PoolSize: cfg.RedisConnections, Timeout: cfg.RedisTimeout,
 	}); err != nil {
@@ -136,15 +143,16 @@ func CheckSecrets(cfg config.Config) error {
 func (a *App) build(s secrets, registry *prometheus.Registry) (err error) {
 	cfg := a.cfg
 	observe := observeFlushes(registry)
-	observePool(registry, a.pool)
+	observePool(registry, "rest", a.pool)
+	observePool(registry, "flushes", a.flushes)
 
 	a.campaigns = campaign.NewService(a.pool, a.clock, cfg.RulesConfirmed, a.log)
 	if a.slots, err = slot.NewService(a.pool, a.redis, a.campaigns, a.clock, s.tokens, slot.Limits{
-		Placements: cfg.HoldsPerPerson, Window: cfg.HoldsWindow,
+		Placements: cfg.HoldsPerPerson, Window: cfg.HoldsWindow, Queue: cfg.HoldsQueue,
 	}, a.log); err != nil {
 		return err
 	}
-	a.bookings = booking.NewService(a.pool, a.campaigns, a.slots, a.clock, s.tokens, booking.BatchLimits{
+	a.bookings = booking.NewService(a.pool, a.flushes, a.campaigns, a.slots, a.clock, s.tokens, booking.BatchLimits{
 		Rows: cfg.FlushRows, Lanes: cfg.FlushLanes, Queue: cfg.FlushQueue, Wait: cfg.ConfirmWait,
 	}, a.log, observe)
 	sender, err := a.sender()
@@ -160,7 +168,7 @@ func (a *App) build(s secrets, registry *prometheus.Registry) (err error) {
 	}, a.log)
 	if a.messages, err = notify.NewService(notify.Options{
 		Pool: a.pool, Data: s.data, Sender: sender, NoticeKind: booking.NoticeKind, Notices: a.notices,
-		Forget: a.identity.Forget, Log: a.log,
+		Forget: a.identity.Forget, Log: a.log, Workers: cfg.MessageWorkers,
 	}); err != nil {
 		return err
 	}
@@ -307,7 +315,9 @@ func (a *App) closeStores() {
 	if a.redis != nil {
 		_ = a.redis.Close()
 	}
-	if a.pool != nil {
-		a.pool.Close()
+	for _, p := range []*pgxpool.Pool{a.pool, a.flushes} {
+		if p != nil {
+			p.Close()
+		}
 	}
 }

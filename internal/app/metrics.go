@@ -28,8 +28,8 @@ func observeFlushes(registry *prometheus.Registry) func(rows int, took time.Dura
 	}
 }
 
-// observePool shows how the pool of Postgres connections does.
-func observePool(registry *prometheus.Registry, pool *pgxpool.Pool) {
+// observePool shows how a pool of Postgres connections does.
+func observePool(registry *prometheus.Registry, name string, pool *pgxpool.Pool) {
 	for _, g := range []struct {
 		name, help string
 		value      func(*pgxpool.Stat) float64
@@ -39,7 +39,8 @@ func observePool(registry *prometheus.Registry, pool *pgxpool.Pool) {
 		{"jari_postgres_connections_limit", "Connections at most.", func(s *pgxpool.Stat) float64 { return float64(s.MaxConns()) }},
 		{"jari_postgres_wait_seconds_total", "Time spent waiting for a connection.", func(s *pgxpool.Stat) float64 { return s.AcquireDuration().Seconds() }},
 	} {
-		registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: g.name, Help: g.help},
-			func() float64 { return g.value(pool.Stat()) }))
+		registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: g.name, Help: g.help, ConstLabels: prometheus.Labels{"pool": name},
+		}, func() float64 { return g.value(pool.Stat()) }))
 	}
 }

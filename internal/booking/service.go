@@ -19,7 +19,7 @@ import (
 
 // Service holds for people who are entitled, and makes their holds durable.
 type Service struct {
-	pool      *pgxpool.Pool
+	pool      *pgxpool.Pool // for reading; flushes have their own
 	campaigns *campaign.Service
 	slots     *slot.Service
 	clock     clock.Clock
@@ -27,14 +27,14 @@ type Service struct {
 	batcher   *batcher
 }
 
-// NewService returns a service. observe is told of every flush: how many rows, how long, and how it ended.
+// NewService returns a service that reads through pool and decides through flushes, a connection for each lane. observe is told of every flush: how many rows, how long, and how it ended.
 func NewService(
-	pool *pgxpool.Pool, campaigns *campaign.Service, slots *slot.Service, clk clock.Clock, tokens *token.Box,
+	pool, flushes *pgxpool.Pool, campaigns *campaign.Service, slots *slot.Service, clk clock.Clock, tokens *token.Box,
 	limits BatchLimits, log *slog.Logger, observe func(rows int, took time.Duration, err error),
 ) *Service {
 	return &Service{
 		pool: pool, campaigns: campaigns, slots: slots, clock: clk, tokens: tokens,
-		batcher: newBatcher(pool, slots, clk, limits, log, observe),
+		batcher: newBatcher(flushes, slots, clk, limits, log, observe),
 	}
 }
 

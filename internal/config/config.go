@@ -53,7 +53,7 @@ type Config struct {
 	LogLevel       slog.Level     `env:"JARI_LOG_LEVEL"       envDefault:"INFO"            doc:"DEBUG, INFO, WARN or ERROR"`
 
 	PostgresURL            Secret        `env:"JARI_POSTGRES_URL"                            doc:"postgres://user:password@host:port/database"`
-	PostgresConnections    int           `env:"JARI_POSTGRES_CONNECTIONS" envDefault:"16"    doc:"connections of one instance to Postgres"`
+	PostgresConnections    int           `env:"JARI_POSTGRES_CONNECTIONS" envDefault:"16"    doc:"connections of one instance to Postgres; one for each of JARI_FLUSH_LANES is kept for confirming"`
 	PostgresConnectTimeout time.Duration `env:"JARI_POSTGRES_CONNECT_TIMEOUT" envDefault:"3s" doc:"how long opening one connection may take"`
 	RedisURL               Secret        `env:"JARI_REDIS_URL"                               doc:"redis://user:password@host:port/database; its maxmemory-policy must be noeviction"`
 	RedisConnections       int           `env:"JARI_REDIS_CONNECTIONS" envDefault:"16"       doc:"connections of one instance to Redis"`
@@ -78,10 +78,13 @@ type Config struct {
 
 	HoldsPerPerson int           `env:"JARI_HOLDS_PER_PERSON" envDefault:"20"  doc:"holds that a person may place in JARI_HOLDS_WINDOW"`
 	HoldsWindow    time.Duration `env:"JARI_HOLDS_WINDOW"     envDefault:"10m" doc:"see JARI_HOLDS_PER_PERSON"`
+	HoldsQueue     int           `env:"JARI_HOLDS_QUEUE"      envDefault:"4096" doc:"placements that may wait for Redis on one instance; more are refused with overloaded"`
 	ConfirmWait    time.Duration `env:"JARI_CONFIRM_WAIT"     envDefault:"10s" doc:"how long a confirm waits for its outcome before it answers outcome_unknown"`
 	FlushRows      int           `env:"JARI_FLUSH_ROWS"       envDefault:"256" doc:"bookings that one transaction may confirm"`
 	FlushLanes     int           `env:"JARI_FLUSH_LANES"      envDefault:"4"   doc:"transactions that may confirm at the same time on one instance"`
 	FlushQueue     int           `env:"JARI_FLUSH_QUEUE"      envDefault:"4096" doc:"confirms that may wait in one lane; more are refused with overloaded"`
+
+	MessageWorkers int `env:"JARI_MESSAGE_WORKERS" envDefault:"4" doc:"messages that one instance works off at the same time; 0 leaves them to other instances, so that those which take bookings do nothing else"`
 
 	CodeLifetime    time.Duration `env:"JARI_CODE_LIFETIME"     envDefault:"3m"  doc:"how long a code sent by SMS is valid; at most 10m"`
 	CodeAttempts    int           `env:"JARI_CODE_ATTEMPTS"     envDefault:"5"   doc:"guesses at one verification; a resend doesn't renew them"`
@@ -231,6 +234,8 @@ func (c Config) Validate() error {
 		{"JARI_BODY_BYTES", c.BodyBytes, 1024, 1 << 20, "bytes", false},
 		{"JARI_HEADER_BYTES", int64(c.HeaderBytes), 4096, 1 << 20, "bytes", false},
 		{"JARI_HOLDS_PER_PERSON", int64(c.HoldsPerPerson), 1, 10_000, "holds", false},
+		{"JARI_HOLDS_QUEUE", int64(c.HoldsQueue), 1, 1 << 20, "placements", false},
+		{"JARI_MESSAGE_WORKERS", int64(c.MessageWorkers), 0, int64(max(1, c.PostgresConnections/2)), "messages (half of JARI_POSTGRES_CONNECTIONS)", false},
 		{"JARI_FLUSH_ROWS", int64(c.FlushRows), 1, 1000, "bookings", false},
 		{"JARI_FLUSH_LANES", int64(c.FlushLanes), 1, int64(max(1, c.PostgresConnections/2)), "transactions (half of JARI_POSTGRES_CONNECTIONS)", false},
 		{"JARI_FLUSH_QUEUE", int64(c.FlushQueue), 1, 1 << 20, "confirms", false},

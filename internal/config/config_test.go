@@ -184,6 +184,8 @@ var limits = []struct{ variable, below, least, most, above string }{
 	{"JARI_BODY_BYTES", "1023", "1024", "1048576", "1048577"},
 	{"JARI_HEADER_BYTES", "4095", "4096", "1048576", "1048577"},
 	{"JARI_HOLDS_PER_PERSON", "0", "1", "10000", "10001"},
+	{"JARI_HOLDS_QUEUE", "0", "1", "1048576", "1048577"},
+	{"JARI_MESSAGE_WORKERS", "-1", "0", "8", "9"}, // half of the connections
 	{"JARI_FLUSH_ROWS", "0", "1", "1000", "1001"},
 	{"JARI_FLUSH_LANES", "0", "1", "8", "9"}, // half of the connections
 	{"JARI_FLUSH_QUEUE", "0", "1", "1048576", "1048577"},
@@ -214,7 +216,7 @@ func TestLimitsHoldAtTheirEdges(t *testing.T) {
 		t.Run(limit.variable, func(t *testing.T) {
 			t.Parallel()
 			for _, inside := range []string{limit.least, limit.most} {
-				if got := faults(t, development(limit.variable+"="+inside, lanes(limit.variable))); got != nil {
+				if got := faults(t, edge(limit.variable, inside)); got != nil {
 					t.Errorf("%s is refused: %q", inside, got)
 				}
 			}
@@ -222,7 +224,7 @@ func TestLimitsHoldAtTheirEdges(t *testing.T) {
 				if outside == "" {
 					continue
 				}
-				wantFault(t, development(limit.variable+"="+outside, lanes(limit.variable)), limit.variable, "must be between")
+				wantFault(t, edge(limit.variable, outside), limit.variable, "must be between")
 			}
 		})
 	}
@@ -232,12 +234,13 @@ func TestLimitsHoldAtTheirEdges(t *testing.T) {
 	})
 }
 
-// lanes keeps the number of lanes out of the way of the limits of connections.
-func lanes(variable string) string {
+// edge sets a variable, and keeps what shares the connections out of the way of their limits.
+func edge(variable, value string) []string {
+	set := []string{variable + "=" + value}
 	if variable == "JARI_POSTGRES_CONNECTIONS" {
-		return "JARI_FLUSH_LANES=1"
+		set = append(set, "JARI_FLUSH_LANES=1", "JARI_MESSAGE_WORKERS=1")
 	}
-	return "LANES_STAY=1"
+	return development(set...)
 }
 
 func TestEveryNumberHasALimit(t *testing.T) {

@@ -32,6 +32,8 @@ type Options struct {
 	// Forget deletes what is over; it runs every hour.
 	Forget func(ctx context.Context) (rows int64, err error)
 	Log    *slog.Logger
+	// Workers is how many jobs this instance works on at a time; with 0 it remembers messages and works off none.
+	Workers int
 }
 
 // Service remembers messages and works them off.
@@ -39,9 +41,6 @@ type Service struct {
 	Options
 	jobs *river.Client[pgx.Tx]
 }
-
-// workers is how many jobs one instance works on at a time.
-const workers = 8
 
 // NewService returns a service that works on nothing until Start.
 func NewService(o Options) (*Service, error) {
@@ -58,15 +57,18 @@ func NewService(o Options) (*Service, error) {
 		return nil, fmt.Errorf("registering the workers: %w", err)
 	}
 	var err error
-	s.jobs, err = river.NewClient(riverpgxv5.New(o.Pool), &river.Config{
+	cfg := &river.Config{
 		Schema:  postgres.JobSchema,
-		Queues:  map[string]river.QueueConfig{river.QueueDefault: {MaxWorkers: workers}},
 		Workers: w,
 		// River reports each failed job; what matters of it is logged where it happens, without personal data.
 		Logger: slog.New(levelFloor{Handler: o.Log.Handler(), least: slog.LevelWarn}),
 		PeriodicJobs: []*river.PeriodicJob{river.NewPeriodicJob(river.PeriodicInterval(time.Hour),
 			func() (river.JobArgs, *river.InsertOpts) { return forgetArgs{}, nil }, &river.PeriodicJobOpts{RunOnStart: true})},
-	})
+	}
+	if o.Workers > 0 {
+		cfg.Queues = map[string]river.QueueConfig{river.QueueDefault: {MaxWorkers: o.Workers}}
+	}
+	s.jobs, err = river.NewClient(riverpgxv5.New(o.Pool), cfg)
 	if err != nil {
 		return nil, fmt.Errorf("preparing background jobs: %w", err)
 	}
@@ -75,6 +77,9 @@ func NewService(o Options) (*Service, error) {
 
 // Start works off jobs until Stop. ctx is the work's own: ending it cuts jobs off.
 func (s *Service) Start(ctx context.Context) error {
+	if s.Workers == 0 {
+		return nil
+	}
 	if err := s.jobs.Start(ctx); err != nil {
 		return postgres.Unreachable(fmt.Errorf("starting background jobs: %w", err))
 	}
@@ -82,7 +87,12 @@ func (s *Service) Start(ctx context.Context) error {
 }
 
 // Stop lets running jobs finish.
-func (s *Service) Stop(ctx context.Context) error { return s.jobs.Stop(ctx) }
+func (s *Service) Stop(ctx context.Context) error {
+	if s.Workers == 0 {
+		return nil
+	}
+	return s.jobs.Stop(ctx)
+}
 
 // Queue remembers a message in the transaction of what it is about. A second message about the same subject is not made.
 func (s *Service) Queue(ctx context.Context, tx pgx.Tx, m Message) error {

@@ -27,3 +27,7 @@ func personKey(campaign string, person uuid.UUID) string {
 func placementsKey(campaign string, person uuid.UUID) string {
 	return "{" + campaign + "}:placements:" + person.String()
 }
+
+// changedKey are the slots that changed lately, by when: the stream from which every instance keeps its documents
+// current. A slot that changes often is in it once. It expires changedLife after the last change.
+func changedKey(campaign string) string { return "{" + campaign + "}:changed" }

@@ -33,6 +33,9 @@ const (
 	// bookedLife is how long a person is marked as booked: longer than any retry of placing is on its way, and than the
 	// rush in which a second place would be missed. After it, confirming still refuses a second booking.
 	bookedLife = 2 * time.Hour
+	// changedLife is how long a change is remembered for instances that have yet to hear of it. One that was cut off for
+	// longer reads everything anew.
+	changedLife = 10 * time.Minute
 )
 
 // outcome is what place_hold.lua answered.
@@ -52,8 +55,9 @@ type placement struct {
 	priorSlot int64
 }
 
-// placeHold runs place_hold.lua once.
-func placeHold(ctx context.Context, client *redis.Client, p placement) (outcome, error) {
+// evalPlacement puts place_hold.lua for a placement into a pipeline. plain sends the source, for a server that doesn't
+// know the script.
+func evalPlacement(ctx context.Context, pipe redis.Pipeliner, p placement, plain bool) *redis.Cmd {
 	instead, prior, replaces := "", "", ""
 	priorSlot := p.Slot
 	if p.insteadOf != uuid.Nil {
@@ -65,18 +69,18 @@ func placeHold(ctx context.Context, client *redis.Client, p placement) (outcome,
 	if p.Replaces != uuid.Nil {
 		replaces = p.Replaces.String()
 	}
-	reply, err := placeHoldScript.Run(ctx, client,
-		[]string{
-			copyKey(p.Campaign, p.Slot), holdsKey(p.Campaign, p.Slot), personKey(p.Campaign, p.Person),
-			placementsKey(p.Campaign, p.Person), holdsKey(p.Campaign, priorSlot),
-		},
-		p.ID.String(), FormatID(p.Slot), p.ttl.Milliseconds(), grace.Milliseconds(), p.limit, p.window.Milliseconds(),
-		instead, prior, replaces, p.Actor.String(), p.Wave, p.RulesVersion, p.JudgedAt.UnixMilli(),
-	).Slice()
-	if err != nil {
-		return outcome{}, jariredis.Unreachable(err)
+	keys := []string{
+		copyKey(p.Campaign, p.Slot), holdsKey(p.Campaign, p.Slot), personKey(p.Campaign, p.Person),
+		placementsKey(p.Campaign, p.Person), holdsKey(p.Campaign, priorSlot), changedKey(p.Campaign),
 	}
-	return readOutcome(p.Campaign, p.Person, reply)
+	args := []any{
+		p.ID.String(), FormatID(p.Slot), p.ttl.Milliseconds(), grace.Milliseconds(), p.limit, p.window.Milliseconds(),
+		instead, prior, replaces, p.Actor.String(), p.Wave, p.RulesVersion, p.JudgedAt.UnixMilli(), changedLife.Milliseconds(),
+	}
+	if plain {
+		return placeHoldScript.Eval(ctx, pipe, keys, args...)
+	}
+	return placeHoldScript.EvalSha(ctx, pipe, keys, args...)
 }
 
 func readOutcome(campaign string, person uuid.UUID, reply []any) (outcome, error) {
@@ -177,7 +181,8 @@ func latestHolds(ctx context.Context, client *redis.Client, campaign string, per
 // releaseHold runs release_hold.lua.
 func releaseHold(ctx context.Context, client *redis.Client, h Hold) error {
 	err := releaseHoldScript.Run(ctx, client,
-		[]string{personKey(h.Campaign, h.Person), holdsKey(h.Campaign, h.Slot)}, h.ID.String(), FormatID(h.Slot)).Err()
+		[]string{personKey(h.Campaign, h.Person), holdsKey(h.Campaign, h.Slot), changedKey(h.Campaign)},
+		h.ID.String(), FormatID(h.Slot), changedLife.Milliseconds()).Err()
 	return jariredis.Unreachable(err)
 }
 
@@ -199,9 +204,10 @@ func applyCopies(
 		pipe := client.Pipeline()
 		replies := make([]*redis.Cmd, 0, len(copies))
 		for _, c := range copies {
-			keys := []string{copyKey(campaign, c.Slot), holdsKey(campaign, c.Slot)}
+			keys := []string{copyKey(campaign, c.Slot), holdsKey(campaign, c.Slot), changedKey(campaign)}
 			args := []any{
 				c.Capacity, c.Booked, string(c.State), c.Version, c.Generation, copyLife.Milliseconds(), bookedLife.Milliseconds(),
+				FormatID(c.Slot), changedLife.Milliseconds(),
 			}
 			for _, d := range decided[c.Slot] {
 				booked := "0"

@@ -25,6 +25,8 @@ import (
 type Limits struct {
 	Placements int           // holds that a person may place
 	Window     time.Duration // in this time
+	// Queue is how many placements may wait for Redis on this instance; more are refused at once.
+	Queue int
 }
 
 // Service places holds and shows what remains.
@@ -37,6 +39,7 @@ type Service struct {
 	limits    Limits
 	log       *slog.Logger
 
+	placer      *placer
 	directories atomic.Pointer[map[string]*Directory]
 	loads       singleflight.Group
 	siteStates  *otter.Cache[siteKey, *siteState]
@@ -51,6 +54,7 @@ func NewService(
 ) (*Service, error) {
 	s := &Service{
 		pool: pool, redis: client, campaigns: campaigns, clock: clk, tokens: tokens, limits: limits, log: log,
+		placer: newPlacer(client, limits.Queue),
 	}
 	s.directories.Store(&map[string]*Directory{})
 	var err error
@@ -154,7 +158,7 @@ type Wish struct {
 }
 
 // Place holds a slot for a person, or refuses: slot_full, slot_closed, holds_other (with the hold), hold_ending,
-// hold_limit, or store_unavailable when Redis can't be reached.
+// hold_limit, overloaded when too many wait already, or store_unavailable when Redis can't be reached.
 func (s *Service) Place(ctx context.Context, w Wish) (Hold, error) {
 	p := placement{
 		Hold: Hold{
@@ -168,7 +172,7 @@ func (s *Service) Place(ctx context.Context, w Wish) (Hold, error) {
 	// means that something is at odds with itself.
 	looked := false
 	for range 5 {
-		o, err := placeHold(ctx, s.redis, p)
+		o, err := s.placer.place(ctx, p)
 		if err != nil {
 			return Hold{}, err
 		}

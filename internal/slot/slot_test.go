@@ -87,7 +87,7 @@ func setup(t *testing.T, capacity int) house {
 	}
 	h.tokens = token.NewBox(sealer, config.Development)
 	h.Service, err = slot.NewService(h.pool, h.redis, h.campaigns, h.clock, h.tokens,
-		slot.Limits{Placements: 10, Window: time.Minute}, log)
+		slot.Limits{Placements: 10, Window: time.Minute, Queue: 1000}, log)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -496,7 +496,7 @@ func TestEveryKeyHasTheTagAndAnExpiry(t *testing.T) {
 	h := setup(t, 2)
 	h.place(t, h.wish(h.places(t, "here")[0], uuid.New()))
 	all, err := h.redis.Keys(t.Context(), "*").Result() // the test's own database
-	if err != nil || len(all) != 4 {
+	if err != nil || len(all) != 5 {
 		t.Fatal(all, err)
 	}
 	for _, key := range all {
@@ -516,7 +516,7 @@ func TestScriptsSurviveAnEmptyScriptCache(t *testing.T) {
 	h := setup(t, 1)
 	h.redis = client
 	service, err := slot.NewService(h.pool, client, h.campaigns, h.clock, h.tokens,
-		slot.Limits{Placements: 10, Window: time.Minute}, slog.New(slog.DiscardHandler))
+		slot.Limits{Placements: 10, Window: time.Minute, Queue: 1000}, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -545,7 +545,7 @@ func TestWithoutRedisHoldsWaitAndDocumentsGoOn(t *testing.T) {
 	stores := storetest.Private(t, localstores.Options{})
 	h := setup(t, 3)
 	service, err := slot.NewService(h.pool, redisAt(t, stores.RedisURL()), h.campaigns, h.clock, h.tokens,
-		slot.Limits{Placements: 10, Window: time.Minute}, slog.New(slog.DiscardHandler))
+		slot.Limits{Placements: 10, Window: time.Minute, Queue: 1000}, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,12 +3,14 @@
 --
 -- KEYS[1]  the slot's copy (hash)
 -- KEYS[2]  the slot's live holds (zset)
--- KEYS[3…] the latest holds of the persons whose holds were decided (hashes). A person who is booked now gets a mark in
+-- KEYS[3]  the slots that changed lately (zset)
+-- KEYS[4…] the latest holds of the persons whose holds were decided (hashes). A person who is booked now gets a mark in
 --          place of the hold, so that a late retry of placing doesn't take a second place.
 -- ARGV[1]  capacity   ARGV[2]  booked   ARGV[3]  state   ARGV[4]  version   ARGV[5]  generation
 -- ARGV[6]  how long the copy is kept, in ms; whoever misses it loads it again
 -- ARGV[7]  how long a mark is kept, in ms
--- ARGV[8…] in pairs: the decided hold of the person of the same place in KEYS[3…], and '1' if it was booked
+-- ARGV[8]  slot id   ARGV[9]  how long KEYS[3] is kept, in ms
+-- ARGV[10…] in pairs: the decided hold of the person of the same place in KEYS[4…], and '1' if it was booked
 --
 -- Returns 1 if the copy was replaced, 0 if it was as new already.
 local old = redis.call('HMGET', KEYS[1], 'version', 'generation')
@@ -19,9 +21,10 @@ if not old[1] or old[2] ~= ARGV[5] or tonumber(old[1]) < tonumber(ARGV[4]) then
   replaced = 1
 end
 redis.call('PEXPIRE', KEYS[1], ARGV[6])
-for i = 3, #KEYS do
+local dropped = 0
+for i = 4, #KEYS do
   local hold, booked = ARGV[2 * i + 2], ARGV[2 * i + 3]
-  redis.call('ZREM', KEYS[2], hold)
+  dropped = dropped + redis.call('ZREM', KEYS[2], hold)
   local latest = redis.call('HGET', KEYS[i], 'hold')
   if not latest or latest == hold then
     redis.call('DEL', KEYS[i])
@@ -30,5 +33,10 @@ for i = 3, #KEYS do
       redis.call('PEXPIRE', KEYS[i], ARGV[7])
     end
   end
+end
+if replaced == 1 or dropped > 0 then
+  local t = redis.call('TIME')
+  redis.call('ZADD', KEYS[3], t[1] * 1000 + math.floor(t[2] / 1000), ARGV[8])
+  redis.call('PEXPIRE', KEYS[3], ARGV[9])
 end
 return replaced

@@ -6,6 +6,7 @@
 -- KEYS[3]  the person's latest hold (hash)
 -- KEYS[4]  the person's placements in the current window (counter)
 -- KEYS[5]  the live holds of the slot that ARGV.prior_slot names; the same as KEYS[2] where there is none
+-- KEYS[6]  the slots that changed lately (zset: slot id -> instant in ms), from which documents are kept current
 --
 -- ARGV[1]  id for the new hold       ARGV[2]  slot id
 -- ARGV[3]  ttl in ms: what the citizen is told
@@ -15,6 +16,7 @@
 -- ARGV[8]  prior_slot: the slot that KEYS[5] belongs to, or ''
 -- ARGV[9]  replaces: the booking to be moved, or ''
 -- ARGV[10] actor   ARGV[11] wave   ARGV[12] rules version   ARGV[13] judged at, ms of shown time
+-- ARGV[14] how long KEYS[6] is kept, in ms
 --
 -- Returns an array; its first element is one of
 --   placed, same, holds_other   then the fields of the hold (see fields below)
@@ -93,11 +95,19 @@ redis.call('ZADD', KEYS[2], forget, ARGV[1])
 if redis.call('PTTL', KEYS[2]) < ttl + grace then
   redis.call('PEXPIREAT', KEYS[2], forget)
 end
-redis.call('HDEL', KEYS[3], 'booked') -- this is a move; confirming it sets the mark again
+if mine[7] then
+  redis.call('HDEL', KEYS[3], 'booked') -- this is a move; confirming it sets the mark again
+end
 redis.call('HSET', KEYS[3], 'hold', ARGV[1], 'slot', ARGV[2], 'placed', now, 'expires', expires, 'forget', forget,
   'released', '0', 'replaces', ARGV[9], 'actor', ARGV[10], 'wave', ARGV[11], 'rules', ARGV[12], 'judged', ARGV[13])
 redis.call('PEXPIREAT', KEYS[3], forget)
 if redis.call('INCR', KEYS[4]) == 1 then
   redis.call('PEXPIRE', KEYS[4], ARGV[6])
 end
-return answer('placed')
+redis.call('ZADD', KEYS[6], now, ARGV[2])
+if live and held_slot ~= ARGV[2] then
+  redis.call('ZADD', KEYS[6], now, held_slot)
+end
+redis.call('PEXPIRE', KEYS[6], ARGV[14])
+-- As answer() would read it back.
+return {'placed', ARGV[1], ARGV[2], tostring(now), tostring(expires), ARGV[9], ARGV[10], ARGV[11], ARGV[12], ARGV[13]}

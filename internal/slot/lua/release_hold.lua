@@ -3,7 +3,8 @@
 --
 -- KEYS[1]  the person's latest hold (hash)
 -- KEYS[2]  the live holds of the slot that ARGV[2] names
--- ARGV[1]  hold id   ARGV[2]  slot id
+-- KEYS[3]  the slots that changed lately (zset)
+-- ARGV[1]  hold id   ARGV[2]  slot id   ARGV[3]  how long KEYS[3] is kept, in ms
 --
 -- Returns 'released', or 'other' if the person's latest hold is another one (or none).
 local mine = redis.call('HMGET', KEYS[1], 'hold', 'slot')
@@ -12,4 +13,7 @@ if mine[1] ~= ARGV[1] or mine[2] ~= ARGV[2] then
 end
 redis.call('ZREM', KEYS[2], ARGV[1])
 redis.call('HSET', KEYS[1], 'released', '1')
+local t = redis.call('TIME')
+redis.call('ZADD', KEYS[3], t[1] * 1000 + math.floor(t[2] / 1000), ARGV[2])
+redis.call('PEXPIRE', KEYS[3], ARGV[3])
 return 'released'

@@ -1,0 +1,149 @@
+package slot
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"jari/internal/fault"
+	jariredis "jari/internal/redis"
+)
+
+// placer gathers placements into pipelines, as flushes gather confirms: while one is on its way, the next gathers. There
+// is no timer: at low load a pipeline is one placement, and the load itself makes them longer, so that a stampede costs
+// Redis and this instance one write and one read for many.
+type placer struct {
+	client *redis.Client
+	queue  int // placements that may wait
+
+	mu      sync.Mutex
+	waiting []*placing
+	sending int // pipelines on their way
+}
+
+const (
+	// placerPipelines go at the same time: while one's answers are read, Redis works on the other.
+	placerPipelines = 2
+	// placerMost bounds one pipeline, and with it how long other commands wait for the one thread of Redis.
+	placerMost = 128
+	// placerWait is what a placement that finds the queue full is told to wait.
+	placerWait = 2 * time.Second
+)
+
+// placing is a placement that somebody waits for.
+type placing struct {
+	placement
+	ctx     context.Context //nolint:containedctx // the caller's, to leave out whoever has gone before their turn
+	done    chan struct{}   // closed when outcome and err are set
+	outcome outcome
+	err     error
+}
+
+func newPlacer(client *redis.Client, queue int) *placer { return &placer{client: client, queue: queue} }
+
+// place runs place_hold.lua once. A caller who leaves before the answer may have placed a hold all the same: asking again
+// finds it.
+func (p *placer) place(ctx context.Context, wish placement) (outcome, error) {
+	w := &placing{placement: wish, ctx: ctx, done: make(chan struct{})}
+	if err := p.enqueue(w); err != nil {
+		return outcome{}, err
+	}
+	select {
+	case <-w.done:
+		return w.outcome, w.err
+	case <-ctx.Done():
+		return outcome{}, jariredis.Unreachable(ctx.Err())
+	}
+}
+
+func (p *placer) enqueue(w *placing) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.waiting) >= p.queue {
+		return fault.New(fault.Unavailable, fault.CodeOverloaded).After(placerWait)
+	}
+	p.waiting = append(p.waiting, w)
+	if p.sending < placerPipelines {
+		p.sending++
+		go p.run()
+	}
+	return nil
+}
+
+// run sends pipelines until nobody waits.
+func (p *placer) run() {
+	for {
+		group := p.take()
+		if group == nil {
+			return
+		}
+		p.send(group)
+	}
+}
+
+// take removes the next group, or ends a run.
+func (p *placer) take() []*placing {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.waiting) == 0 {
+		p.sending--
+		return nil
+	}
+	n := min(len(p.waiting), placerMost)
+	group := p.waiting[:n:n]
+	p.waiting = p.waiting[n:]
+	if len(p.waiting) == 0 {
+		p.waiting = nil // let go of the array
+	}
+	return group
+}
+
+// send runs the script for a group in one round trip and tells everybody. The client's own timeouts bound it: it isn't
+// tied to the request of any one of the group.
+func (p *placer) send(group []*placing) {
+	here := group[:0]
+	for _, w := range group {
+		if err := w.ctx.Err(); err != nil {
+			w.answer(outcome{}, jariredis.Unreachable(err))
+			continue
+		}
+		here = append(here, w)
+	}
+	if unknown := p.pipeline(here, false); len(unknown) > 0 {
+		p.pipeline(unknown, true)
+	}
+}
+
+// pipeline sends one pipeline. It returns those whose script Redis doesn't know, unless the source itself was sent.
+func (p *placer) pipeline(group []*placing, plain bool) (unknown []*placing) {
+	if len(group) == 0 {
+		return nil
+	}
+	ctx := context.Background()
+	pipe := p.client.Pipeline()
+	replies := make([]*redis.Cmd, len(group))
+	for i, w := range group {
+		replies[i] = evalPlacement(ctx, pipe, w.placement, plain)
+	}
+	_, _ = pipe.Exec(ctx) // each reply has its own error
+	for i, w := range group {
+		reply, err := replies[i].Slice()
+		if !plain && redis.HasErrorPrefix(err, "NOSCRIPT") {
+			unknown = append(unknown, w)
+			continue
+		}
+		if err != nil {
+			w.answer(outcome{}, jariredis.Unreachable(err))
+			continue
+		}
+		w.answer(readOutcome(w.Campaign, w.Person, reply))
+	}
+	return unknown
+}
+
+func (w *placing) answer(o outcome, err error) {
+	w.outcome, w.err = o, err
+	close(w.done)
+}
