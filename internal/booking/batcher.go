@@ -3,6 +3,7 @@ package booking
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"sync"
 	"time"
@@ -53,9 +54,10 @@ type lane struct {
 	busy    bool
 }
 
-// waiter is a hold on its way to a decision, with everybody who waits for it.
+// waiter is a hold on its way to a decision, or a booking on its way to its end, with whoever waits for it.
 type waiter struct {
-	request
+	request  // unless end
+	end      *ending
 	campaign string
 	deadline time.Time
 	done     chan struct{} // closed when result and err are set
@@ -79,12 +81,25 @@ func newBatcher(
 // confirm waits until the hold is decided. fresh tells that this very call made the booking. When the wait is over the
 // answer is fault.CodeOutcomeUnknown: the request may still be decided, and sending it again gives its outcome.
 func (b *batcher) confirm(ctx context.Context, h token.Hold) (booking Booking, fresh bool, err error) {
-	w := &waiter{
-		request:  request{hold: h, id: uuid.New(), reference: newReference()},
-		campaign: h.Campaign,
-		deadline: b.clock.Real().Add(b.limit.Wait),
-		done:     make(chan struct{}),
+	w := &waiter{request: request{hold: h, reference: newReference()}, campaign: h.Campaign}
+	if w.id, err = uuid.NewV7(); err != nil {
+		return Booking{}, false, fmt.Errorf("making a booking's id: %w", err)
 	}
+	return b.wait(ctx, w)
+}
+
+// cancel ends an active booking and gives its unit back, in a flush like every other change, and returns it as it is then.
+// A booking that somebody else cancelled first has come to the same end; one that was moved meanwhile is
+// fault.CodeNoBooking.
+func (b *batcher) cancel(ctx context.Context, old Booking, actor uuid.UUID) (Booking, error) {
+	e := &ending{booking: old.ID, slot: old.Slot, person: old.Person, actor: actor}
+	ended, _, err := b.wait(ctx, &waiter{end: e, campaign: old.Campaign})
+	return ended, err
+}
+
+// wait hands w to its lane and waits for what becomes of it.
+func (b *batcher) wait(ctx context.Context, w *waiter) (booking Booking, fresh bool, err error) {
+	w.deadline, w.done = b.clock.Real().Add(b.limit.Wait), make(chan struct{})
 	if err := b.enqueue(w); err != nil {
 		return Booking{}, false, err
 	}
@@ -104,7 +119,7 @@ func outcomeUnknown(cause error) error {
 }
 
 func (b *batcher) enqueue(w *waiter) error {
-	l := b.lanes[uint64(w.hold.Slot)%uint64(len(b.lanes))] //nolint:gosec // a hash
+	l := b.lanes[uint64(w.slot())%uint64(len(b.lanes))] //nolint:gosec // a hash
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if len(l.waiting) >= b.limit.Queue {
@@ -137,7 +152,23 @@ func (b *batcher) run(l *lane) {
 	}
 }
 
-// take removes the next group of one campaign, at most most of them and no hold twice, or marks the lane idle.
+// slot is the slot whose lane it goes into.
+func (w *waiter) slot() int64 {
+	if w.end != nil {
+		return w.end.slot
+	}
+	return w.hold.Slot
+}
+
+// key names what is asked for; the same thing asked twice is asked in two flushes.
+func (w *waiter) key() uuid.UUID {
+	if w.end != nil {
+		return w.end.booking
+	}
+	return w.hold.ID
+}
+
+// take removes the next group of one campaign, at most most of them and nothing twice, or marks the lane idle.
 func (l *lane) take(most int) []*waiter {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -148,8 +179,8 @@ func (l *lane) take(most int) []*waiter {
 	var group, rest []*waiter
 	in := map[uuid.UUID]bool{}
 	for _, w := range l.waiting {
-		if len(group) < most && w.campaign == l.waiting[0].campaign && !in[w.hold.ID] {
-			in[w.hold.ID] = true
+		if len(group) < most && w.campaign == l.waiting[0].campaign && !in[w.key()] {
+			in[w.key()] = true
 			group = append(group, w)
 			continue
 		}
@@ -163,14 +194,19 @@ func (l *lane) take(most int) []*waiter {
 func (b *batcher) flush(group []*waiter) (again []*waiter) {
 	ctx := context.Background()
 	b.askGivenUp(ctx, group)
-	requests := make([]request, len(group))
-	for i, w := range group {
-		requests[i] = w.request
+	var requests []request
+	var endings []ending
+	for _, w := range group {
+		if w.end != nil {
+			endings = append(endings, *w.end)
+		} else {
+			requests = append(requests, w.request)
+		}
 	}
 	// The deadline is for getting a connection and the locks; write takes it off for the commit.
 	lockCtx, cancel := context.WithTimeout(ctx, b.limit.Wait)
 	start := b.clock.Real()
-	f, err := flush(lockCtx, b.pool, group[0].campaign, requests)
+	f, err := flush(lockCtx, b.pool, group[0].campaign, endings, requests)
 	cancel()
 	b.observe(len(group), b.clock.Real().Sub(start), err)
 	switch {
@@ -201,7 +237,7 @@ func (b *batcher) flush(group []*waiter) (again []*waiter) {
 		half := len(group) / 2
 		return append(b.flush(group[:half]), b.flush(group[half:])...)
 	default:
-		b.log.Error("a booking can't be written", "hold_id", group[0].hold.ID, "error", err)
+		b.log.Error("a booking can't be written", "id", group[0].key(), "error", err)
 		group[0].fail(err)
 		return nil
 	}
@@ -229,8 +265,14 @@ func (b *batcher) retry(group []*waiter, cause error) (again []*waiter) {
 func (b *batcher) settle(ctx context.Context, group []*waiter, f flushed) (again []*waiter) {
 	decided := map[int64][]slot.Decided{}
 	for _, w := range group {
+		if w.end != nil {
+			w.settleEnd(f.ended[w.end.booking])
+			continue
+		}
 		outcome, ok := f.outcomes[w.hold.ID]
 		if !ok {
+			// Skipped: another instance books the person at this moment, or the reference is somebody's already.
+			w.reference = newReference()
 			again = append(again, w)
 			continue
 		}
@@ -247,9 +289,14 @@ func (b *batcher) settle(ctx context.Context, group []*waiter, f flushed) (again
 
 // askGivenUp marks the holds that Redis says were given up. Without Redis none is: it never decides.
 func (b *batcher) askGivenUp(ctx context.Context, group []*waiter) {
-	tokens := make([]token.Hold, len(group))
-	for i, w := range group {
-		tokens[i] = w.hold
+	var tokens []token.Hold
+	for _, w := range group {
+		if w.end == nil {
+			tokens = append(tokens, w.hold)
+		}
+	}
+	if len(tokens) == 0 {
+		return
 	}
 	given, err := b.slots.GivenUp(ctx, group[0].campaign, tokens)
 	if err != nil {
@@ -259,6 +306,15 @@ func (b *batcher) askGivenUp(ctx context.Context, group []*waiter) {
 	for _, w := range group {
 		w.givenUp = given[w.hold.ID]
 	}
+}
+
+// settleEnd answers who wanted a booking cancelled.
+func (w *waiter) settleEnd(b Booking) {
+	if b.Status != Cancelled || b.Person != w.end.person {
+		w.fail(fault.New(fault.NotFound, fault.CodeNoBooking))
+		return
+	}
+	w.succeed(b, false)
 }
 
 func (w *waiter) succeed(result Booking, fresh bool) {

@@ -5,12 +5,21 @@ import (
 
 	"github.com/google/uuid"
 
+	"jari/internal/slot"
 	"jari/internal/token"
 )
 
 // lateBy is how long after its expiry a hold may still be confirmed, by Postgres's clock: the request was on its way.
 // It is less than what Redis keeps the place for beyond the expiry, so a place is never promised twice because of it.
 const lateBy = 10 * time.Second
+
+// ending is one booking to be cancelled by its person. Its slot never changes, so it can be locked before the booking is
+// read.
+type ending struct {
+	booking       uuid.UUID
+	slot          int64
+	person, actor uuid.UUID
+}
 
 // request is one hold to be confirmed.
 type request struct {
@@ -22,16 +31,15 @@ type request struct {
 	givenUp bool
 }
 
-// room is what a locked slot still has.
-type room struct{ capacity, booked int }
-
 // locked is what a flush sees after it took its locks: nothing in it can change before the flush commits, except that
 // another instance may book the same person elsewhere, which the unique index then refuses.
 type locked struct {
-	now     time.Time
-	slots   map[int64]room
+	now     time.Time // when the locks were got
+	began   time.Time // when the transaction began: what its rows say
+	slots   map[int64]slot.Copy
 	decided map[uuid.UUID]Booking // by hold id
 	active  map[uuid.UUID]Booking // by person
+	ending  map[uuid.UUID]Booking // by booking id: those that somebody wants cancelled
 }
 
 // verdict is what is to be written for a request.
@@ -42,27 +50,45 @@ type verdict struct {
 	moved *Booking
 }
 
-// decide gives each hold that isn't decided yet its verdict, in the order in which the requests came. It is pure: the
-// same locks and requests give the same verdicts.
-func decide(l locked, requests []request) map[uuid.UUID]verdict {
-	verdicts := make(map[uuid.UUID]verdict, len(requests))
+// plan is what a flush is to write.
+type plan struct {
+	verdicts map[uuid.UUID]verdict // by hold id, of those not decided before
+	cancels  map[uuid.UUID]ending  // by booking id, of those that are active still
+}
+
+// decide gives each hold that isn't decided yet its verdict, in the order in which the requests came, after the bookings
+// that are to be cancelled: none of them has been answered, so any order is a true one. It is pure: the same locks and
+// requests give the same plan.
+func decide(l locked, endings []ending, requests []request) plan {
+	p := plan{verdicts: make(map[uuid.UUID]verdict, len(requests)), cancels: map[uuid.UUID]ending{}}
+	for _, e := range endings {
+		if b, ok := l.ending[e.booking]; ok && b.Person == e.person && b.Status == Active {
+			p.cancels[e.booking] = e
+		}
+	}
 	taken := map[int64]int{}        // units won in this flush, by slot
 	winners := map[uuid.UUID]bool{} // persons who won in this flush
 	for _, r := range requests {
 		if _, known := l.decided[r.hold.ID]; known {
 			continue
 		}
-		v := judge(l, r, taken[r.hold.Slot], winners[r.hold.Person])
+		has, booked := l.active[r.hold.Person]
+		if _, cancelled := p.cancels[has.ID]; cancelled {
+			booked = false
+		}
+		v := judge(l, r, has, booked, taken[r.hold.Slot], winners[r.hold.Person])
 		if v.reason == "" {
 			taken[r.hold.Slot]++
 			winners[r.hold.Person] = true
 		}
-		verdicts[r.hold.ID] = v
+		p.verdicts[r.hold.ID] = v
 	}
-	return verdicts
+	return p
 }
 
-func judge(l locked, r request, taken int, won bool) verdict {
+// judge gives one verdict. has is the person's active booking, if booked; taken are the units that this flush has given
+// away at the slot, and won tells whether the person got one of this flush.
+func judge(l locked, r request, has Booking, booked bool, taken int, won bool) verdict {
 	if r.givenUp {
 		return verdict{reason: Released}
 	}
@@ -70,7 +96,6 @@ func judge(l locked, r request, taken int, won bool) verdict {
 		return verdict{reason: Expired}
 	}
 	var moved *Booking
-	has, booked := l.active[r.hold.Person]
 	switch {
 	case won:
 		return verdict{reason: AlreadyBooked}
@@ -81,9 +106,9 @@ func judge(l locked, r request, taken int, won bool) verdict {
 	case r.hold.Replaces != uuid.Nil:
 		moved = &has
 	}
-	// Units that moves of this flush give back aren't counted: they are free only once it has committed.
-	slot, exists := l.slots[r.hold.Slot]
-	if !exists || slot.booked+taken >= slot.capacity {
+	// Units that moves and cancels of this flush give back aren't counted: they are free only once it has committed.
+	room, exists := l.slots[r.hold.Slot]
+	if !exists || room.Booked+taken >= room.Capacity {
 		return verdict{reason: Full}
 	}
 	return verdict{moved: moved}

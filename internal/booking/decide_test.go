@@ -7,6 +7,7 @@ import (
 	"github.com/google/uuid"
 	"pgregory.net/rapid"
 
+	"jari/internal/slot"
 	"jari/internal/token"
 )
 
@@ -23,7 +24,7 @@ func TestVerdicts(t *testing.T) {
 	t.Parallel()
 	person := uuid.New()
 	booked := Booking{ID: uuid.New(), Person: person, Slot: 2, Status: Active}
-	open := map[int64]room{1: {capacity: 2, booked: 1}, 2: {capacity: 1, booked: 1}}
+	open := map[int64]slot.Copy{1: {Capacity: 2, Booked: 1}, 2: {Capacity: 1, Booked: 1}}
 	for _, c := range []struct {
 		name   string
 		active *Booking
@@ -53,7 +54,7 @@ func TestVerdicts(t *testing.T) {
 			if c.change != nil {
 				c.change(&r)
 			}
-			v := decide(l, []request{r})[r.hold.ID]
+			v := decide(l, nil, []request{r}).verdicts[r.hold.ID]
 			if v.reason != c.want || (v.moved != nil) != c.moves {
 				t.Fatalf("verdict %+v", v)
 			}
@@ -64,8 +65,8 @@ func TestVerdicts(t *testing.T) {
 func TestADecidedHoldIsNotDecidedAgain(t *testing.T) {
 	t.Parallel()
 	r := asks(1, uuid.New())
-	l := locked{now: now, slots: map[int64]room{1: {capacity: 1}}, decided: map[uuid.UUID]Booking{r.hold.ID: {}}}
-	if v := decide(l, []request{r}); len(v) != 0 {
+	l := locked{now: now, slots: map[int64]slot.Copy{1: {Capacity: 1}}, decided: map[uuid.UUID]Booking{r.hold.ID: {}}}
+	if v := decide(l, nil, []request{r}).verdicts; len(v) != 0 {
 		t.Fatalf("decided again: %v", v)
 	}
 }
@@ -74,8 +75,8 @@ func TestTwoHoldsConfirmedTogether(t *testing.T) {
 	t.Parallel()
 	person := uuid.New()
 	first, second := asks(1, person), asks(2, person)
-	l := locked{now: now, slots: map[int64]room{1: {capacity: 1}, 2: {capacity: 1}}}
-	v := decide(l, []request{first, second})
+	l := locked{now: now, slots: map[int64]slot.Copy{1: {Capacity: 1}, 2: {Capacity: 1}}}
+	v := decide(l, nil, []request{first, second}).verdicts
 	if v[first.hold.ID].reason != "" || v[second.hold.ID].reason != AlreadyBooked {
 		t.Fatalf("two bookings of one person: %v", v)
 	}
@@ -88,11 +89,11 @@ func TestVerdictsNeverOversell(t *testing.T) {
 		for i := range persons {
 			persons[i] = uuid.New()
 		}
-		l := locked{now: now, slots: map[int64]room{}, decided: map[uuid.UUID]Booking{}, active: map[uuid.UUID]Booking{}}
+		l := locked{now: now, slots: map[int64]slot.Copy{}, decided: map[uuid.UUID]Booking{}, active: map[uuid.UUID]Booking{}}
 		slots := rapid.IntRange(1, 4).Draw(t, "slots")
 		for s := range slots {
 			capacity := rapid.IntRange(0, 4).Draw(t, "capacity")
-			l.slots[int64(s)] = room{capacity: capacity, booked: rapid.IntRange(0, capacity).Draw(t, "booked")}
+			l.slots[int64(s)] = slot.Copy{Capacity: capacity, Booked: rapid.IntRange(0, capacity).Draw(t, "booked")}
 		}
 		for _, p := range persons {
 			if rapid.Bool().Draw(t, "has a booking") {
@@ -109,7 +110,7 @@ func TestVerdictsNeverOversell(t *testing.T) {
 			}
 			requests = append(requests, r)
 		}
-		verdicts := decide(l, requests)
+		verdicts := decide(l, nil, requests).verdicts
 		sold, won := map[int64]int{}, map[uuid.UUID]int{}
 		for _, r := range requests {
 			v, ok := verdicts[r.hold.ID]
@@ -126,7 +127,7 @@ func TestVerdictsNeverOversell(t *testing.T) {
 			}
 		}
 		for s, n := range sold {
-			if l.slots[s].booked+n > l.slots[s].capacity {
+			if l.slots[s].Booked+n > l.slots[s].Capacity {
 				t.Fatalf("slot %d is oversold", s)
 			}
 		}
@@ -137,7 +138,7 @@ func TestVerdictsNeverOversell(t *testing.T) {
 		}
 		// Nobody is refused a place that is there.
 		for _, r := range requests {
-			if verdicts[r.hold.ID].reason == Full && l.slots[r.hold.Slot].booked+sold[r.hold.Slot] < l.slots[r.hold.Slot].capacity {
+			if verdicts[r.hold.ID].reason == Full && l.slots[r.hold.Slot].Booked+sold[r.hold.Slot] < l.slots[r.hold.Slot].Capacity {
 				t.Fatal("refused although there is room")
 			}
 		}

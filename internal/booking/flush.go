@@ -31,62 +31,66 @@ type flushed struct {
 	outcomes map[uuid.UUID]Booking
 	// fresh are the hold ids whose booking this flush made, as opposed to found.
 	fresh map[uuid.UUID]bool
+	// ended are the bookings that were to be cancelled, as they are after it, by booking id.
+	ended map[uuid.UUID]Booking
 	// copies are all slots that it locked, as they are after it.
 	copies []slot.Copy
 }
 
-// flush decides the holds of requests, all of one campaign and no hold twice, in one transaction and two round trips: lock and look;
-// write and commit. An error without errAfterCommit means that nothing was written.
+// flush cancels bookings and decides holds, all of one campaign and none twice, in one transaction and two round trips:
+// lock and look; write and commit. An error without errAfterCommit means that nothing was written.
 //
-// Every writer locks slots in ascending order and then bookings, so flushes and cancels never deadlock.
-func flush(ctx context.Context, pool *pgxpool.Pool, campaignID string, requests []request) (flushed, error) {
+// Every writer locks slots in ascending order and then bookings, so flushes never deadlock.
+func flush(ctx context.Context, pool *pgxpool.Pool, campaignID string, endings []ending, requests []request) (flushed, error) {
 	conn, err := pool.Acquire(ctx)
 	if err != nil {
 		return flushed{}, postgres.Unreachable(fmt.Errorf("waiting for a connection: %w", err))
 	}
 	// Releasing a connection inside a transaction closes it, which rolls back.
 	defer conn.Release()
-	l, err := lock(ctx, conn.Conn(), campaignID, requests)
+	l, err := lock(ctx, conn.Conn(), campaignID, endings, requests)
 	if err != nil {
 		return flushed{}, postgres.Unreachable(err)
 	}
 	// From here on no deadline: cancelling a commit would leave its outcome open.
-	return write(context.WithoutCancel(ctx), conn.Conn(), campaignID, requests, l)
+	return write(context.WithoutCancel(ctx), conn.Conn(), campaignID, endings, requests, l)
 }
 
 // lock begins the transaction, takes its locks and reads what the verdicts depend on.
-func lock(ctx context.Context, conn *pgx.Conn, campaignID string, requests []request) (locked, error) {
+func lock(ctx context.Context, conn *pgx.Conn, campaignID string, endings []ending, requests []request) (locked, error) {
 	holds := make([]uuid.UUID, len(requests))
 	persons := make([]uuid.UUID, len(requests))
-	slots := make([]int64, len(requests))
-	var replaced []uuid.UUID
+	slots := make([]int64, 0, len(requests)+len(endings))
+	var replaced, named []uuid.UUID // bookings to be moved; these and those to be cancelled
 	for i, r := range requests {
-		holds[i], persons[i], slots[i] = r.hold.ID, r.hold.Person, r.hold.Slot
+		holds[i], persons[i], slots = r.hold.ID, r.hold.Person, append(slots, r.hold.Slot)
 		if r.hold.Replaces != uuid.Nil {
 			replaced = append(replaced, r.hold.Replaces)
 		}
 	}
-	l := locked{slots: map[int64]room{}, decided: map[uuid.UUID]Booking{}, active: map[uuid.UUID]Booking{}}
+	named = slices.Clone(replaced)
+	for _, e := range endings {
+		named, slots = append(named, e.booking), append(slots, e.slot)
+	}
+	// A stampede is for few slots: each is named once.
+	slices.Sort(slots)
+	slots = slices.Compact(slots)
+
+	l := locked{
+		slots: make(map[int64]slot.Copy, len(slots)), decided: map[uuid.UUID]Booking{}, active: map[uuid.UUID]Booking{},
+		ending: map[uuid.UUID]Booking{},
+	}
 	batch := &pgx.Batch{}
 	batch.Queue(`BEGIN ISOLATION LEVEL READ COMMITTED`)
-	// As one array, so that the primary key serves it; the slot of a booking never changes, so it needs no lock yet.
-	batch.Queue(`
-		SELECT slot_id, capacity, booked FROM slots
-		WHERE slot_id = ANY($1::bigint[] ||
-			ARRAY(SELECT slot_id FROM bookings WHERE campaign_id = $2 AND booking_id = ANY($3)))
-		ORDER BY slot_id FOR UPDATE`, slots, campaignID, replaced).Query(func(rows pgx.Rows) error {
-		var id int64
-		var r room
-		_, err := pgx.ForEachRow(rows, []any{&id, &r.capacity, &r.booked}, func() error {
-			l.slots[id] = r
-			return nil
-		})
-		return err
-	})
-	if len(replaced) > 0 {
-		batch.Queue(`
-			SELECT 1 FROM bookings WHERE campaign_id = $1 AND booking_id = ANY($2) ORDER BY booking_id FOR UPDATE`,
-			campaignID, replaced)
+	onSlots := func(rows pgx.Rows) error {
+		for rows.Next() {
+			c, err := scanCopy(rows)
+			if err != nil {
+				return err
+			}
+			l.slots[c.Slot] = c
+		}
+		return rows.Err()
 	}
 	collect := func(into map[uuid.UUID]Booking, key func(Booking, uuid.UUID) uuid.UUID) func(pgx.Rows) error {
 		return func(rows pgx.Rows) error {
@@ -100,20 +104,41 @@ func lock(ctx context.Context, conn *pgx.Conn, campaignID string, requests []req
 			return rows.Err()
 		}
 	}
-	batch.Queue(`SELECT `+columns+` FROM bookings WHERE campaign_id = $1 AND hold_id = ANY($2)`, campaignID, holds).
-		Query(collect(l.decided, func(_ Booking, hold uuid.UUID) uuid.UUID { return hold }))
-	batch.Queue(`SELECT `+columns+` FROM bookings WHERE campaign_id = $1 AND person_id = ANY($2) AND status = 'active'`,
-		campaignID, persons).
-		Query(collect(l.active, func(b Booking, _ uuid.UUID) uuid.UUID { return b.Person }))
-	batch.Queue(`SELECT clock_timestamp()`).QueryRow(func(row pgx.Row) error { return row.Scan(&l.now) })
+	if len(replaced) == 0 {
+		batch.Queue(lockSlots+`ANY($1) ORDER BY slot_id FOR UPDATE`, slots).Query(onSlots)
+	} else {
+		// As one array, so that the primary key serves it; the slot of a booking never changes, so it needs no lock yet.
+		batch.Queue(lockSlots+`ANY($1::bigint[] ||
+			ARRAY(SELECT slot_id FROM bookings WHERE campaign_id = $2 AND booking_id = ANY($3)))
+			ORDER BY slot_id FOR UPDATE`, slots, campaignID, replaced).Query(onSlots)
+	}
+	if len(named) > 0 {
+		batch.Queue(`SELECT `+columns+` FROM bookings WHERE campaign_id = $1 AND booking_id = ANY($2)
+			ORDER BY booking_id FOR UPDATE`, campaignID, named).
+			Query(collect(l.ending, func(b Booking, _ uuid.UUID) uuid.UUID { return b.ID }))
+	}
+	if len(holds) > 0 {
+		batch.Queue(`SELECT `+columns+` FROM bookings WHERE campaign_id = $1 AND hold_id = ANY($2)`, campaignID, holds).
+			Query(collect(l.decided, func(_ Booking, hold uuid.UUID) uuid.UUID { return hold }))
+		batch.Queue(`SELECT `+columns+` FROM bookings WHERE campaign_id = $1 AND person_id = ANY($2) AND status = 'active'`,
+			campaignID, persons).
+			Query(collect(l.active, func(b Booking, _ uuid.UUID) uuid.UUID { return b.Person }))
+	}
+	batch.Queue(`SELECT clock_timestamp(), now()`).QueryRow(func(row pgx.Row) error { return row.Scan(&l.now, &l.began) })
 	if err := conn.SendBatch(ctx, batch).Close(); err != nil {
 		return locked{}, fmt.Errorf("locking the slots: %w", err)
 	}
 	return l, nil
 }
 
-// rows are the columns of the bookings to insert.
+// lockSlots reads slots as copies.
+const lockSlots = `
+	SELECT slot_id, capacity, booked, state, version, (SELECT generation::text FROM store_generation)
+	FROM slots WHERE slot_id = `
+
+// rows are the bookings to insert, and their columns.
 type rows struct {
+	all                                           []Booking
 	ids, holds, persons, actors, series, replaces []uuid.UUID
 	slots, rules                                  []int64
 	statuses, reasons, references, waves          []string
@@ -121,35 +146,42 @@ type rows struct {
 	judged, held                                  []time.Time
 }
 
-func (r *rows) add(q request, v verdict) {
-	series, sequence, reference, status := q.id, int32(0), q.reference, Active
+// add makes the row of a verdict.
+func (r *rows) add(q request, v verdict, began time.Time) {
+	b := Booking{
+		ID: q.id, Campaign: q.hold.Campaign, Slot: q.hold.Slot, Person: q.hold.Person, Actor: q.hold.Actor,
+		Status: Active, Reason: v.reason, Reference: q.reference, Series: q.id, Replaces: q.hold.Replaces,
+		Wave: q.hold.Wave, RulesVersion: q.hold.RulesVersion, JudgedAt: q.hold.JudgedAt.Truncate(time.Microsecond),
+		CreatedAt: began,
+	}
 	if v.reason != "" {
-		status, reference = Void, ""
+		b.Status, b.Reference, b.EndedAt = Void, "", began
 	}
 	if v.moved != nil {
-		series, sequence, reference = v.moved.Series, int32(v.moved.Sequence)+1, v.moved.Reference //nolint:gosec // a count of moves
+		b.Series, b.Sequence, b.Reference = v.moved.Series, v.moved.Sequence+1, v.moved.Reference
 	}
-	r.ids = append(r.ids, q.id)
+	r.all = append(r.all, b)
+	r.ids = append(r.ids, b.ID)
 	r.holds = append(r.holds, q.hold.ID)
-	r.slots = append(r.slots, q.hold.Slot)
-	r.persons = append(r.persons, q.hold.Person)
-	r.actors = append(r.actors, q.hold.Actor)
-	r.statuses = append(r.statuses, string(status))
-	r.reasons = append(r.reasons, string(v.reason))
-	r.references = append(r.references, reference)
-	r.series = append(r.series, series)
-	r.sequences = append(r.sequences, sequence)
-	r.replaces = append(r.replaces, q.hold.Replaces)
-	r.waves = append(r.waves, q.hold.Wave)
-	r.rules = append(r.rules, q.hold.RulesVersion)
-	r.judged = append(r.judged, q.hold.JudgedAt)
+	r.slots = append(r.slots, b.Slot)
+	r.persons = append(r.persons, b.Person)
+	r.actors = append(r.actors, b.Actor)
+	r.statuses = append(r.statuses, string(b.Status))
+	r.reasons = append(r.reasons, string(b.Reason))
+	r.references = append(r.references, b.Reference)
+	r.series = append(r.series, b.Series)
+	r.sequences = append(r.sequences, int32(b.Sequence)) //nolint:gosec // a count of moves
+	r.replaces = append(r.replaces, b.Replaces)
+	r.waves = append(r.waves, b.Wave)
+	r.rules = append(r.rules, b.RulesVersion)
+	r.judged = append(r.judged, b.JudgedAt)
 	r.held = append(r.held, q.hold.PlacedAt)
 }
 
 const insertRows = `
 	INSERT INTO bookings (campaign_id, booking_id, hold_id, slot_id, person_id, actor_id, status, void_reason, reference,
 		series_id, sequence, replaces, wave_id, rules_version, judged_at, held_at, ended_at)
-	SELECT $1, id, hold, slot, person, actor, status, nullif(reason, ''), nullif(reference, ''),
+	SELECT $1::text, id, hold, slot, person, actor, status, nullif(reason, ''), nullif(reference, ''),
 		series, sequence, nullif(replaces, '00000000-0000-0000-0000-000000000000'), wave, rules, judged, held,
 		CASE status WHEN 'active' THEN NULL ELSE now() END
 	FROM unnest($2::uuid[], $3::uuid[], $4::bigint[], $5::uuid[], $6::uuid[], $7::text[], $8::text[], $9::text[],
@@ -164,32 +196,83 @@ func (r *rows) arguments(campaignID string) []any {
 	}
 }
 
+// insertAndCount inserts new bookings, and in the same statement raises what really changed and leaves the events and the
+// one note of the flush. What was certain beforehand (moves and cancels, whose rows are locked) comes as arguments. A
+// person whom another instance books at this moment is skipped, isn't returned, and is decided in the next flush.
+const insertAndCount = `
+	WITH made AS (` + insertRows + `
+		ON CONFLICT DO NOTHING RETURNING booking_id, slot_id, actor_id, status
+	), changed AS (
+		UPDATE slots s SET booked = s.booked + d.delta, version = s.version + 1
+		FROM (
+			SELECT slot_id, sum(units)::int AS delta FROM (
+				SELECT slot_id, 1 AS units FROM made WHERE status = 'active'
+				UNION ALL
+				SELECT * FROM unnest($17::bigint[], $18::int[])
+			) u GROUP BY slot_id
+		) d
+		WHERE s.slot_id = d.slot_id
+	), events AS (
+		INSERT INTO booking_events (flush_id, campaign_id, booking_id, kind, actor_id)
+		SELECT $22::uuid, $1::text, booking_id, 'booked', actor_id FROM made WHERE status = 'active'
+		UNION ALL
+		SELECT $22::uuid, $1::text, * FROM unnest($19::uuid[], $20::text[], $21::uuid[])
+		RETURNING 1
+	), note AS (
+		INSERT INTO river.river_job (kind, args, max_attempts, queue)
+		SELECT $23::text, jsonb_build_object('flush_id', $22::uuid), 25, 'default' WHERE EXISTS (SELECT 1 FROM events)
+	)
+	SELECT booking_id FROM made`
+
+// certain is what a flush changes beside inserting new bookings.
+type certain struct {
+	units  map[int64]int32 // by slot
+	events struct {
+		bookings, actors []uuid.UUID
+		kinds            []string
+	}
+}
+
+func (c *certain) event(booking uuid.UUID, kind string, actor uuid.UUID) {
+	c.events.bookings = append(c.events.bookings, booking)
+	c.events.kinds = append(c.events.kinds, kind)
+	c.events.actors = append(c.events.actors, actor)
+}
+
 // write writes the verdicts and commits.
-func write(ctx context.Context, conn *pgx.Conn, campaignID string, requests []request, l locked) (flushed, error) {
-	verdicts := decide(l, requests)
+func write(
+	ctx context.Context, conn *pgx.Conn, campaignID string, endings []ending, requests []request, l locked,
+) (flushed, error) {
+	p := decide(l, endings, requests)
 	var moves, others rows
-	var superseded []uuid.UUID
-	holds := make([]uuid.UUID, len(requests))
-	made := make(map[uuid.UUID]uuid.UUID, len(requests)) // booking id by hold id
-	for i, q := range requests {
-		holds[i] = q.hold.ID
-		v, undecided := verdicts[q.hold.ID]
+	var superseded, cancelled []uuid.UUID
+	sure := certain{units: map[int64]int32{}}
+	for _, e := range p.cancels {
+		cancelled = append(cancelled, e.booking)
+		sure.units[e.slot]--
+		sure.event(e.booking, "cancelled", e.actor)
+	}
+	for _, q := range requests {
+		v, undecided := p.verdicts[q.hold.ID]
 		switch {
 		case !undecided:
-			continue
 		case v.moved != nil:
 			superseded = append(superseded, v.moved.ID)
-			moves.add(q, v)
+			moves.add(q, v, l.began)
+			sure.units[v.moved.Slot]--
+			sure.units[q.hold.Slot]++
+			sure.event(q.id, "moved", q.hold.Actor)
 		default:
-			others.add(q, v)
+			others.add(q, v, l.began)
 		}
-		made[q.hold.ID] = q.id
 	}
-	ids := slices.Concat(moves.ids, others.ids)
-	flushID := uuid.New()
 
-	var f flushed
 	batch := &pgx.Batch{}
+	if len(cancelled) > 0 {
+		batch.Queue(`
+			UPDATE bookings SET status = 'cancelled', ended_at = now(), sequence = sequence + 1
+			WHERE campaign_id = $1 AND booking_id = ANY($2) AND status = 'active'`, campaignID, cancelled)
+	}
 	if len(superseded) > 0 {
 		batch.Queue(`
 			UPDATE bookings SET status = 'superseded', ended_at = now()
@@ -197,59 +280,63 @@ func write(ctx context.Context, conn *pgx.Conn, campaignID string, requests []re
 		// Without ON CONFLICT: a move that can't be written must take its superseding back with it.
 		batch.Queue(insertRows, moves.arguments(campaignID)...)
 	}
-	if len(others.ids) > 0 {
-		// A person whom another instance books at this moment is skipped here, and decided in the next flush.
-		batch.Queue(insertRows+` ON CONFLICT DO NOTHING`, others.arguments(campaignID)...)
+	var units struct {
+		slots  []int64
+		deltas []int32
 	}
-	if len(ids) > 0 {
-		queueChanges(batch, campaignID, ids, superseded, flushID)
+	for s, delta := range sure.units {
+		units.slots, units.deltas = append(units.slots, s), append(units.deltas, delta)
 	}
-	// A statement of its own sees what the ones before really did.
-	f.outcomes, f.fresh = map[uuid.UUID]Booking{}, map[uuid.UUID]bool{}
-	batch.Queue(`SELECT `+columns+` FROM bookings WHERE campaign_id = $1 AND hold_id = ANY($2)`, campaignID, holds).
-		Query(func(rows pgx.Rows) error {
-			for rows.Next() {
-				b, hold, err := scanBooking(rows)
-				if err != nil {
-					return err
-				}
-				f.outcomes[hold] = b
-				f.fresh[hold] = b.Status == Active && made[hold] == b.ID
-			}
-			return rows.Err()
-		})
-	batch.Queue(`
-		SELECT slot_id, capacity, booked, state, version, (SELECT generation::text FROM store_generation)
-		FROM slots WHERE slot_id = ANY($1)`, slices.Sorted(maps.Keys(l.slots))).Query(func(rows pgx.Rows) (err error) {
-		f.copies, err = pgx.CollectRows(rows, scanCopy)
-		return err
-	})
-	return f, commit(ctx, conn, batch)
+	made := make(map[uuid.UUID]bool, len(requests))
+	if len(others.ids) > 0 || len(sure.units) > 0 {
+		batch.Queue(insertAndCount, append(others.arguments(campaignID),
+			units.slots, units.deltas, sure.events.bookings, sure.events.kinds, sure.events.actors, uuid.New(), NoticeKind)...).
+			Query(func(rows pgx.Rows) error {
+				var id uuid.UUID
+				_, err := pgx.ForEachRow(rows, []any{&id}, func() error {
+					made[id] = true
+					return nil
+				})
+				return err
+			})
+	}
+	if err := commit(ctx, conn, batch); err != nil {
+		return flushed{}, err
+	}
+	return outcome(l, p, moves, others, sure.units, made), nil
 }
 
-// queueChanges raises what really changed, and leaves the events and the one note of the flush.
-func queueChanges(batch *pgx.Batch, campaignID string, ids, superseded []uuid.UUID, flushID uuid.UUID) {
-	batch.Queue(`
-		UPDATE slots s SET booked = s.booked + d.delta, version = s.version + 1
-		FROM (
-			SELECT slot_id, sum(unit)::int AS delta FROM (
-				SELECT slot_id, 1 AS unit FROM bookings
-				WHERE campaign_id = $1 AND booking_id = ANY($2) AND status = 'active'
-				UNION ALL
-				SELECT slot_id, -1 FROM bookings WHERE campaign_id = $1 AND booking_id = ANY($3)
-			) units GROUP BY slot_id
-		) d
-		WHERE s.slot_id = d.slot_id`, campaignID, ids, superseded)
-	batch.Queue(`
-		WITH events AS (
-			INSERT INTO booking_events (flush_id, campaign_id, booking_id, kind, actor_id)
-			SELECT $3, campaign_id, booking_id, CASE WHEN replaces IS NULL THEN 'booked' ELSE 'moved' END, actor_id
-			FROM bookings WHERE campaign_id = $1 AND booking_id = ANY($2) AND status = 'active'
-			RETURNING 1
-		)
-		INSERT INTO river.river_job (kind, args, max_attempts, queue)
-		SELECT $4, jsonb_build_object('flush_id', $3::uuid), 25, 'default' WHERE EXISTS (SELECT 1 FROM events)`,
-		campaignID, ids, flushID, NoticeKind)
+// outcome is what a flush did, once it is durable: what was found, with what was written. Nothing of it is read again:
+// the rows that were found can't change under the locks of their slots.
+func outcome(l locked, p plan, moves, others rows, units map[int64]int32, made map[uuid.UUID]bool) flushed {
+	f := flushed{outcomes: maps.Clone(l.decided), fresh: map[uuid.UUID]bool{}, ended: l.ending}
+	for i, b := range moves.all {
+		f.outcomes[moves.holds[i]], f.fresh[moves.holds[i]] = b, true
+	}
+	for i, b := range others.all {
+		if !made[b.ID] {
+			continue
+		}
+		f.outcomes[others.holds[i]] = b
+		if b.Status == Active {
+			f.fresh[others.holds[i]] = true
+			units[b.Slot]++
+		}
+	}
+	for id := range p.cancels {
+		b := f.ended[id]
+		b.Status, b.EndedAt = Cancelled, l.began
+		b.Sequence++
+		f.ended[id] = b
+	}
+	for _, c := range l.slots {
+		if delta, changed := units[c.Slot]; changed {
+			c.Booked += int(delta)
+			c.Version++
+		}
+		f.copies = append(f.copies, c)
+	}
+	return f
 }
 
 // commit sends the batch with COMMIT at its end, in one round trip. COMMIT of a transaction that failed answers
@@ -295,7 +382,7 @@ func scanBooking(row pgx.Row) (b Booking, hold uuid.UUID, err error) {
 	return b, hold, err
 }
 
-func scanCopy(row pgx.CollectableRow) (c slot.Copy, err error) {
+func scanCopy(row pgx.Row) (c slot.Copy, err error) {
 	err = row.Scan(&c.Slot, &c.Capacity, &c.Booked, &c.State, &c.Version, &c.Generation)
 	return c, err
 }

@@ -232,13 +232,8 @@ func (s *Service) Cancel(ctx context.Context, c *campaign.Campaign, who Claimant
 	if !s.clock.Now().Before(d.ChangeUntil) {
 		return Detailed{}, fault.New(fault.Conflict, fault.CodeChangeClosed)
 	}
-	b, copies, err := s.cancel(ctx, b, who.Actor)
-	if err != nil {
+	if b, err = s.batcher.cancel(ctx, b, who.Actor); err != nil {
 		return Detailed{}, err
-	}
-	// Best effort: what is missed here is mended when the copy is next used.
-	if err := s.slots.Push(ctx, c.ID, copies, nil); err != nil {
-		s.batcher.log.Warn("Redis wasn't told of a cancellation; the copy is mended when the slot is next asked for", "error", err)
 	}
 	if err := s.slots.ForgetBooked(ctx, c.ID, b.Person); err != nil {
 		s.batcher.log.Warn("Redis still has the person as booked; Postgres is asked when they next hold", "error", err)
