@@ -469,6 +469,8 @@ func TestPostgresSaysNoByName(t *testing.T) {
 			"%STATUS%", "'active', 'OTHER', series_id", "%END%", "NULL, NULL").Replace(again)},
 		{"bookings_void_has_reason", `UPDATE bookings SET status = 'void', ended_at = now(), reference = NULL WHERE booking_id = $1`},
 		{"bookings_ended_unless_active", `UPDATE bookings SET status = 'cancelled' WHERE booking_id = $1`},
+		{"booked_slots_stay", `DELETE FROM slots WHERE slot_id = (SELECT slot_id FROM bookings WHERE booking_id = $1)`},
+		{"booked_persons_stay", `DELETE FROM persons WHERE person_id = (SELECT person_id FROM bookings WHERE booking_id = $1)`},
 	} {
 		_, err := b.pool.Exec(t.Context(), c.sql, booked.ID)
 		if got := postgres.Constraint(err); got != c.constraint {

@@ -20,9 +20,12 @@ func (s *Service) load(ctx context.Context, campaignID string, id uuid.UUID) (Bo
 
 func (s *Service) loadLatest(ctx context.Context, campaignID string, person uuid.UUID) (Booking, error) {
 	return one(s.pool.QueryRow(ctx, `
-		SELECT `+columns+` FROM bookings
-		WHERE campaign_id = $1 AND person_id = $2 AND status IN ('active', 'cancelled')
-		ORDER BY status = 'active' DESC, created_at DESC LIMIT 1`, campaignID, person))
+		SELECT * FROM (
+			SELECT `+columns+` FROM bookings WHERE campaign_id = $1 AND person_id = $2 AND status = 'active'
+			UNION ALL
+			(SELECT `+columns+` FROM bookings WHERE campaign_id = $1 AND person_id = $2 AND status = 'cancelled'
+			ORDER BY created_at DESC LIMIT 1)
+		) latest ORDER BY status = 'active' DESC LIMIT 1`, campaignID, person))
 }
 
 // one reads a booking, or returns fault.CodeNoBooking.
