@@ -98,6 +98,10 @@ var arrows = []arrow{
 		},
 		why: "a command is signals, flags and one call of app; what it composes itself, no test composes the same way",
 	},
+	{
+		from: "cmd/surge", may: []string{"internal/...", "cmd/...", "examples/...", "test/..."},
+		why: "measuring looks at everything: at the rows behind an answer, and at one statement without the server around it",
+	},
 	{from: "migrations", why: "the schema is data"},
 	{from: "openapi", why: "the contract is data"},
 	{from: "examples", why: "examples are data"},
@@ -114,12 +118,12 @@ type ban struct {
 // data are the packages with storage of their own.
 var data = []string{
 	"internal/postgres", "internal/redis", "internal/localstores", "internal/campaign", "internal/slot", "internal/booking",
-	"internal/identity", "internal/waitingroom", "internal/notify", "internal/staff", "internal/audit", "internal/app", "test/...",
+	"internal/identity", "internal/waitingroom", "internal/notify", "internal/staff", "internal/audit", "internal/app", "test/...", "cmd/surge/...",
 }
 
 var bans = []ban{
 	{
-		library: "github.com/labstack/echo", only: []string{"internal/httpapi", "internal/app"},
+		library: "github.com/labstack/echo", only: []string{"internal/httpapi", "internal/app", "cmd/surge/..."},
 		why: "the web framework will be replaced one day, and the domain shouldn't notice",
 	},
 	{library: "github.com/jackc/pgx", only: data, why: "SQL lives beside the domain that owns the rows, never in a handler"},
@@ -233,6 +237,10 @@ func TestTheArrowsHoldBackWhatTheyShould(t *testing.T) {
 		{"internal/app", "testing", false},
 		{"cmd/jari", "jari/internal/app", true},
 		{"cmd/jari", "jari/internal/booking", false},
+		{"cmd/jari", "github.com/jackc/pgx/v5", false},
+		{"cmd/surge/rig", "jari/internal/booking", true},
+		{"cmd/surge/rig", "github.com/jackc/pgx/v5", true},
+		{"internal/booking", "jari/cmd/surge/rig", false},
 		{"internal/somethingnew", "fmt", false},
 		{"test/storetest", "jari/internal/postgres", true},
 	} {

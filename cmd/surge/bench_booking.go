@@ -1,0 +1,638 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	"github.com/google/uuid"
+
+	"jari/cmd/surge/load"
+	"jari/cmd/surge/rig"
+	"jari/internal/booking"
+)
+
+// benchBooking measures what one instance books.
+type benchBooking struct {
+	Duration    time.Duration `default:"10s" help:"How long each part is measured, per round. A warm-up of a fifth, at most two seconds, isn't counted."`
+	Rounds      int           `default:"2" help:"How often the parts take turns. Ratios are of the sums, so that a machine that becomes slower treats all alike."`
+	Connections int           `default:"64" help:"Clients at the same time, each with a connection that is kept alive."`
+	Naive       int           `default:"16" help:"Connections to Postgres of the naive server."`
+	Messages    bool          `help:"Let the measured server write the messages to citizens too. Without it, that is another instance's work."`
+	JSON        bool          `name:"json" help:"Print one JSON object instead of the table."`
+	Profile     string        `name:"cpuprofile" type:"path" placeholder:"DIR" help:"Write CPU profiles of the real server under load into this folder, for go tool pprof. Profiling itself costs a little."`
+	Data        string        `default:".jari/surge" type:"path" help:"Folder for the private stores and the logs."`
+}
+
+// The parts of the benchmark.
+const (
+	partEmpty           = "empty"
+	partRealSpread      = "real_spread"
+	partRealHot         = "real_hot"
+	partNaiveHot        = "naive_hot"
+	partNaiveSpread     = "naive_spread"
+	partStatementSpread = "statement_spread"
+	partStatementHot    = "statement_hot"
+	partLoaded          = "real_spread_70"
+	partLow             = "real_low"
+	partLowSingle       = "real_low_single"
+)
+
+// taken are the parts that take turns, in their order within a round.
+var inTurns = []string{partEmpty, partRealSpread, partRealHot, partNaiveHot, partNaiveSpread}
+
+// Shares of the peak at which latencies are measured.
+const (
+	loadedShare = .7
+	lowShare    = .1
+)
+
+// Names of latencies.
+const (
+	latencyConfirm = "confirm"
+	latencyPair    = "pair"
+)
+
+// bench is a run.
+type bench struct {
+	benchBooking
+	w     surroundings
+	rig   *rig.Rig
+	meter *rig.Meter // nil where the system keeps no accounts
+
+	parts map[string]*part
+	// promised are the bookings that clients were told of, over the whole run, warm-ups included.
+	promised, promisedNaive atomic.Int64
+	// seed makes the persons of the naive server, who need no row; drawn numbers them.
+	seed  uint64
+	drawn atomic.Int64
+	// recycled are the tokens that clients send to servers that don't read them.
+	recycled []rig.Person
+	// hot is the next slot of the campaign's hot ones.
+	hot         int
+	holdFile    string
+	bookingFile string
+}
+
+// part is what was measured of one, over all rounds.
+type part struct {
+	pairs    int64 // holds and confirms that were answered as they should
+	rows     int64 // rows that they left behind
+	elapsed  time.Duration
+	notes    int64 // flushes that left a note for the messages
+	settled  int64 // notes that were worked off meanwhile
+	rate     float64
+	late     int64
+	missed   int64
+	batch    int // of the statement parts: as asked for
+	accounts rig.Accounts
+	latency  *load.Recorder
+	// checkpointed: Postgres wrote a checkpoint meanwhile, which costs a part more than others.
+	checkpointed bool
+}
+
+// perSecond is what was done in a second.
+func (p *part) perSecond() float64 {
+	if p.elapsed <= 0 {
+		return 0
+	}
+	return float64(p.done()) / p.elapsed.Seconds()
+}
+
+// done are rows where the part leaves rows, and answered pairs where it doesn't.
+func (p *part) done() int64 {
+	if p.rows > 0 {
+		return p.rows
+	}
+	return p.pairs
+}
+
+// microsPerPair is the processor time of the server and the stores for one.
+func (p *part) microsPerPair() float64 {
+	if p.done() == 0 {
+		return 0
+	}
+	return p.accounts.ServerAndStores().Seconds() * 1e6 / float64(p.done())
+}
+
+// rowsPerFlush is how many bookings a flush had on average.
+func (p *part) rowsPerFlush() float64 {
+	if p.notes == 0 {
+		return 0
+	}
+	return float64(p.rows) / float64(p.notes)
+}
+
+// Run measures, checks and prints.
+func (c benchBooking) Run(w surroundings) (err error) {
+	if c.Duration < 100*time.Millisecond || c.Rounds < 1 || c.Connections < 1 || c.Naive < 1 {
+		return errors.New("--duration must be at least 100ms, and --rounds, --connections and --naive at least 1")
+	}
+	if c.Profile != "" {
+		if err := os.MkdirAll(c.Profile, 0o755); err != nil { //nolint:gosec // profiles aren't secret
+			return fmt.Errorf("making the folder for profiles: %w", err)
+		}
+	}
+	log := slog.New(slog.NewTextHandler(w.err, &slog.HandlerOptions{Level: slog.LevelInfo}))
+	b := &bench{benchBooking: c, w: w, parts: map[string]*part{}, seed: rand.Uint64()} //nolint:gosec // ids of a benchmark
+	if b.meter, err = rig.NewMeter(); err != nil {
+		log.Warn(err.Error())
+	}
+	loadBefore := rig.LoadAverage()
+	if b.rig, err = rig.Start(w.ctx, rig.Options{Dir: c.Data, Log: log}); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, b.rig.Close(context.WithoutCancel(w.ctx))) }()
+	facts, err := b.rig.Facts(w.ctx)
+	if err != nil {
+		return err
+	}
+	if err := b.measure(w.ctx, log); err != nil {
+		return err
+	}
+	rows, err := b.check(w.ctx)
+	if err != nil {
+		return err
+	}
+	r := b.report(facts, rows)
+	r.LoadBefore, r.LoadAfter = loadBefore, rig.LoadAverage()
+	if c.JSON {
+		return json.NewEncoder(w.out).Encode(r)
+	}
+	return r.print(w.out)
+}
+
+// measure runs all parts.
+func (b *bench) measure(ctx context.Context, log *slog.Logger) error {
+	if err := b.prepare(ctx); err != nil {
+		return err
+	}
+	for round := range b.Rounds {
+		for _, name := range inTurns {
+			if err := b.peak(ctx, name, round); err != nil {
+				return fmt.Errorf("%s: %w", name, err)
+			}
+			log.Info("measured", "part", name, "round", round+1, "per_second", int(b.parts[name].perSecond()))
+		}
+	}
+	peak := b.parts[partRealSpread].perSecond()
+	if err := b.paced(ctx, partLoaded, loadedShare*peak, nil); err != nil {
+		return fmt.Errorf("%s: %w", partLoaded, err)
+	}
+	for range b.Rounds {
+		if err := b.paced(ctx, partLow, lowShare*peak, nil); err != nil {
+			return fmt.Errorf("%s: %w", partLow, err)
+		}
+		if err := b.paced(ctx, partLowSingle, lowShare*peak, []string{"JARI_FLUSH_ROWS=1"}); err != nil {
+			return fmt.Errorf("%s: %w", partLowSingle, err)
+		}
+	}
+	for name, like := range map[string]string{partStatementSpread: partRealSpread, partStatementHot: partRealHot} {
+		if err := b.statement(ctx, name, like); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// prepare books once, to learn how long real answers are, and makes the naive server's tables.
+func (b *bench) prepare(ctx context.Context) error {
+	if _, err := b.rig.Pool.Exec(ctx, naiveTables); err != nil {
+		return fmt.Errorf("making the naive server's tables: %w", err)
+	}
+	if _, err := b.rig.Pool.Exec(ctx, `INSERT INTO naive_slots SELECT slot_id, 1000000000 FROM slots`); err != nil {
+		return fmt.Errorf("filling the naive server's tables: %w", err)
+	}
+	const some = 1000
+	if err := b.rig.People.Prepare(ctx, some); err != nil {
+		return err
+	}
+	for range some - 1 {
+		p, _ := b.rig.People.Take()
+		b.recycled = append(b.recycled, p)
+	}
+	return b.with(ctx, partRealSpread, nil, func(server *rig.Process) error {
+		conns, err := load.Dial(server.URL, 1)
+		if err != nil {
+			return err
+		}
+		defer load.Close(conns)
+		var answers [2][]byte
+		op := b.book(b.rig.Campaign.Spread, &answers)
+		if err := op(ctx, conns[0], load.Moment{}); err != nil {
+			return err
+		}
+		b.holdFile, b.bookingFile = filepath.Join(b.Data, "hold.json"), filepath.Join(b.Data, "booking.json")
+		return errors.Join(os.WriteFile(b.holdFile, answers[0], 0o600), os.WriteFile(b.bookingFile, answers[1], 0o600))
+	})
+}
+
+// with runs the server of a part while f runs.
+func (b *bench) with(ctx context.Context, name string, environment []string, f func(*rig.Process) error) (err error) {
+	var arguments []string
+	switch name {
+	case partEmpty:
+		arguments = []string{"part", "empty", "--hold", b.holdFile, "--booking", b.bookingFile}
+	case partNaiveHot, partNaiveSpread:
+		arguments = []string{
+			"part", "naive", "--hold", b.holdFile, "--booking", b.bookingFile, "--connections", strconv.Itoa(b.Naive),
+		}
+	case partStatementHot, partStatementSpread:
+		arguments = []string{"part", "statement", "--campaign", b.rig.Campaign.ID}
+	default:
+		arguments = []string{"part", "real"}
+		if !b.Messages {
+			environment = append([]string{"JARI_MESSAGE_WORKERS=0"}, environment...)
+		}
+	}
+	server, err := b.rig.Run(ctx, name, arguments, environment)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
+		defer cancel()
+		err = errors.Join(err, server.Stop(stop))
+	}()
+	if server.Operations != "" {
+		if err := rig.AwaitReady(ctx, server); err != nil {
+			return err
+		}
+	}
+	return f(server)
+}
+
+// warmUp is how long a part runs before it is measured.
+func (b *bench) warmUp() time.Duration { return min(2*time.Second, b.Duration/5) }
+
+// people is how many persons a part may need at the given rate; more than it will, so that it doesn't end early.
+func (b *bench) people(rate float64) int {
+	return int(1.7*rate*(b.Duration+b.warmUp()).Seconds()) + 2*b.Connections + 1000
+}
+
+// firstGuess is a rate that no machine of today reaches; the first round prepares people for it.
+const firstGuess = 12_000
+
+// peak measures a part in a closed loop and adds it to what it did in earlier rounds.
+func (b *bench) peak(ctx context.Context, name string, round int) error {
+	p := b.part(name)
+	slots := b.slots(name)
+	op := b.book(slots, nil)
+	switch name {
+	case partEmpty, partNaiveHot, partNaiveSpread:
+		op = b.pretend(slots, name != partEmpty)
+	default:
+		rate := float64(firstGuess)
+		if p.elapsed > 0 {
+			rate = p.perSecond()
+		}
+		if err := b.rig.People.Prepare(ctx, b.people(rate)); err != nil {
+			return err
+		}
+	}
+	return b.with(ctx, name, nil, func(server *rig.Process) error {
+		conns, err := load.Dial(server.URL, b.Connections)
+		if err != nil {
+			return err
+		}
+		defer load.Close(conns)
+		if _, err := load.Closed(ctx, conns, b.warmUp(), nil, op); err != nil {
+			return err
+		}
+		profile := ""
+		if b.Profile != "" && (name == partRealHot || name == partRealSpread) {
+			profile = filepath.Join(b.Profile, fmt.Sprintf("%s-%d.pprof", name, round+1))
+		}
+		return b.account(ctx, p, server, name, profile, func() (load.Result, error) {
+			return load.Closed(ctx, conns, b.Duration, p.latency, op)
+		})
+	})
+}
+
+// paced measures latencies of the real server at a fixed rate.
+func (b *bench) paced(ctx context.Context, name string, rate float64, environment []string) error {
+	p := b.part(name)
+	p.rate = rate
+	if err := b.rig.People.Prepare(ctx, b.people(rate)); err != nil {
+		return err
+	}
+	op := b.book(b.rig.Campaign.Spread, nil)
+	return b.with(ctx, name, environment, func(server *rig.Process) error {
+		// Enough that nobody waits for a connection while the server answers within a good part of a second.
+		conns, err := load.Dial(server.URL, 4*b.Connections)
+		if err != nil {
+			return err
+		}
+		defer load.Close(conns)
+		if _, err := load.Open(ctx, conns, rate, b.warmUp(), nil, op); err != nil {
+			return err
+		}
+		return b.account(ctx, p, server, name, "", func() (load.Result, error) {
+			return load.Open(ctx, conns, rate, b.Duration, p.latency, op)
+		})
+	})
+}
+
+// statement measures flushes alone, of the size that they had in another part.
+func (b *bench) statement(ctx context.Context, name, like string) error {
+	p := b.part(name)
+	p.batch = max(1, int(b.parts[like].rowsPerFlush()+.5))
+	slots := b.slots(name)
+	// Without HTTP it is faster than the part that it is like.
+	ids, err := b.rig.People.Reserve(ctx, b.people(3*b.parts[like].perSecond()))
+	if err != nil {
+		return err
+	}
+	return b.with(ctx, name, nil, func(server *rig.Process) error {
+		flush := func(length time.Duration) (did flushed, err error) {
+			command, err := json.Marshal(flushes{People: ids, Slots: slots, Batch: p.batch, Length: length})
+			if err != nil {
+				return did, err
+			}
+			answer, err := server.Ask(ctx, string(command))
+			if err != nil {
+				return did, err
+			}
+			err = json.Unmarshal([]byte(answer), &did)
+			b.promised.Add(int64(did.Booked))
+			return did, err
+		}
+		// The lanes take their people from equal parts of the range, so a part is used up by a warm-up as a whole.
+		all := ids
+		ids.Count = all.Count / 4
+		if _, err := flush(b.warmUp()); err != nil {
+			return err
+		}
+		ids.From, ids.Count = all.From+ids.Count, all.Count-ids.Count
+		return b.account(ctx, p, server, name, "", func() (load.Result, error) {
+			did, err := flush(b.Duration)
+			return load.Result{Done: int64(did.Booked), Elapsed: did.Elapsed}, err
+		})
+	})
+}
+
+func (b *bench) part(name string) *part {
+	if b.parts[name] == nil {
+		b.parts[name] = &part{latency: load.NewRecorder()}
+	}
+	return b.parts[name]
+}
+
+// slots are those that a part books; the hot one of each turn is a fresh one.
+func (b *bench) slots(name string) []int64 {
+	switch name {
+	case partRealHot, partNaiveHot, partStatementHot:
+		b.hot++
+		return b.rig.Campaign.Hot[b.hot%len(b.rig.Campaign.Hot):][:1]
+	default:
+		return b.rig.Campaign.Spread
+	}
+}
+
+// books is what the tables say.
+type books struct{ rows, naive, notes, settled int64 }
+
+func (b *bench) books(ctx context.Context) (k books, err error) {
+	err = b.rig.Pool.QueryRow(ctx, `
+		SELECT (SELECT count(*) FROM bookings WHERE status = 'active'),
+			(SELECT count(*) FROM naive_bookings),
+			(SELECT count(*) FROM river.river_job WHERE kind = $1),
+			(SELECT count(*) FROM river.river_job WHERE kind = $1 AND finalized_at IS NOT NULL)`, booking.NoticeKind).
+		Scan(&k.rows, &k.naive, &k.notes, &k.settled)
+	if err != nil {
+		return k, fmt.Errorf("counting rows: %w", err)
+	}
+	return k, nil
+}
+
+// account runs what is measured and adds to the part what the processes used and what the tables gained. What counts are
+// rows: those of a real or naive part must be as many as clients were told of.
+func (b *bench) account(
+	ctx context.Context, p *part, server *rig.Process, name, profile string, run func() (load.Result, error),
+) error {
+	if err := b.rig.Settle(ctx); err != nil {
+		return err
+	}
+	checkpoint, err := b.rig.LastCheckpoint(ctx)
+	if err != nil {
+		return err
+	}
+	before, err := b.books(ctx)
+	if err != nil {
+		return err
+	}
+	if profile != "" {
+		if _, err := server.Ask(ctx, startProfile+profile); err != nil {
+			return err
+		}
+	}
+	var then, now rig.Accounts
+	if b.meter != nil {
+		if then, err = b.meter.Accounts(b.rig, server); err != nil {
+			return fmt.Errorf("reading the accounts: %w", err)
+		}
+	}
+	result, err := run()
+	if err != nil {
+		return err
+	}
+	if b.meter != nil {
+		if now, err = b.meter.Accounts(b.rig, server); err != nil {
+			return fmt.Errorf("reading the accounts: %w", err)
+		}
+		p.accounts = p.accounts.Plus(now.Since(then))
+	}
+	if profile != "" {
+		if _, err := server.Ask(ctx, stopProfile); err != nil {
+			return err
+		}
+	}
+	after, err := b.books(ctx)
+	if err != nil {
+		return err
+	}
+	last, err := b.rig.LastCheckpoint(ctx)
+	if err != nil {
+		return err
+	}
+	p.checkpointed = p.checkpointed || last != checkpoint
+	rows := after.rows - before.rows
+	switch name {
+	case partEmpty:
+	case partNaiveHot, partNaiveSpread:
+		rows = after.naive - before.naive
+		fallthrough
+	default:
+		if rows != result.Done {
+			return fmt.Errorf("clients were told of %d bookings, and the table has %d more rows", result.Done, rows)
+		}
+	}
+	p.pairs += result.Done
+	p.rows += rows
+	p.elapsed += result.Elapsed
+	p.late += result.Late
+	p.missed += result.Missed
+	p.notes += after.notes - before.notes
+	p.settled += after.settled - before.settled
+	return nil
+}
+
+// book returns the operation of a citizen: hold a place, confirm it. answers, if given, gets a copy of both answers.
+func (b *bench) book(slots []int64, answers *[2][]byte) load.Operation {
+	hold, confirm := b.paths()
+	bodies := holdBodies(slots)
+	return func(_ context.Context, c *load.Conn, at load.Moment) error {
+		person, ok := b.rig.People.Take()
+		if !ok {
+			return errors.New("more people booked than were prepared: the machine is faster than expected; shorten --duration")
+		}
+		begun := time.Now()
+		headers := []load.Header{{Name: "Authorization", Value: "Bearer " + person.Session}, {Name: "Jari-Admission", Value: person.Admission}}
+		status, answer, err := c.Send(http.MethodPut, hold, headers, bodies[choose(person.ID, len(bodies))])
+		if err != nil {
+			return err
+		}
+		if status != http.StatusOK {
+			return unexpected("hold", status, answer)
+		}
+		if answers != nil {
+			answers[0] = bytes.Clone(answer)
+		}
+		body, err := confirmBody(answer)
+		if err != nil {
+			return err
+		}
+		held := time.Now()
+		if status, answer, err = c.Send(http.MethodPut, confirm, headers, body); err != nil {
+			return err
+		}
+		if status != http.StatusCreated {
+			return unexpected("confirm", status, answer)
+		}
+		at.Took(latencyConfirm, held)
+		at.Took(latencyPair, begun)
+		b.promised.Add(1)
+		if answers != nil {
+			answers[1] = bytes.Clone(answer)
+		}
+		return nil
+	}
+}
+
+// pretend sends the same requests to a server that reads no token. A naive server is told in two fields more who books
+// what; each time it is somebody else.
+func (b *bench) pretend(slots []int64, naive bool) load.Operation {
+	hold, confirm := b.paths()
+	bodies := holdBodies(slots)
+	return func(_ context.Context, c *load.Conn, at load.Moment) error {
+		n := int(b.drawn.Add(1))
+		person := b.recycled[n%len(b.recycled)]
+		id := rig.PersonID(b.seed, n)
+		chosen := choose(id, len(bodies))
+		begun := time.Now()
+		headers := []load.Header{{Name: "Authorization", Value: "Bearer " + person.Session}, {Name: "Jari-Admission", Value: person.Admission}}
+		status, answer, err := c.Send(http.MethodPut, hold, headers, bodies[chosen])
+		if err != nil {
+			return err
+		}
+		if status != http.StatusOK {
+			return unexpected("hold", status, answer)
+		}
+		body, err := confirmBody(answer)
+		if err != nil {
+			return err
+		}
+		if naive {
+			headers = append(headers, load.Header{Name: naivePerson, Value: id.String()},
+				load.Header{Name: naiveSlot, Value: strconv.FormatInt(slots[chosen], 10)})
+		}
+		held := time.Now()
+		if status, answer, err = c.Send(http.MethodPut, confirm, headers, body); err != nil {
+			return err
+		}
+		if status != http.StatusCreated {
+			return unexpected("confirm", status, answer)
+		}
+		at.Took(latencyConfirm, held)
+		at.Took(latencyPair, begun)
+		if naive {
+			b.promisedNaive.Add(1)
+		}
+		return nil
+	}
+}
+
+func (b *bench) paths() (hold, confirm string) {
+	return "/v1/campaigns/" + b.rig.Campaign.ID + "/hold", "/v1/campaigns/" + b.rig.Campaign.ID + "/booking"
+}
+
+func holdBodies(slots []int64) [][]byte {
+	bodies := make([][]byte, len(slots))
+	for i, s := range slots {
+		bodies[i] = fmt.Appendf(nil, `{"slot_id":"%d"}`, s)
+	}
+	return bodies
+}
+
+// choose picks one of n by a person's id, which is as good as random.
+func choose(person uuid.UUID, n int) int {
+	return (int(person[12])<<16 | int(person[13])<<8 | int(person[14])) % n
+}
+
+// confirmBody makes the confirm out of the answer to a hold. The token is base64, so nothing in it is escaped.
+func confirmBody(answer []byte) ([]byte, error) {
+	_, after, found := bytes.Cut(answer, []byte(`"hold_token":"`))
+	holdToken, _, ended := bytes.Cut(after, []byte(`"`))
+	if !found || !ended {
+		return nil, fmt.Errorf("the answer to a hold has no token: %.200q", answer)
+	}
+	body := make([]byte, 0, len(holdToken)+20)
+	body = append(body, `{"hold_token":"`...)
+	body = append(body, holdToken...)
+	return append(body, `"}`...), nil
+}
+
+func unexpected(what string, status int, answer []byte) error {
+	hint := ""
+	if bytes.Contains(answer, []byte(`"slot_full"`)) {
+		hint = fmt.Sprintf(" (a slot takes %d people: shorten --duration)", rig.Capacity)
+	}
+	return fmt.Errorf("a %s was answered with %d%s: %.300s", what, status, hint, answer)
+}
+
+// check holds what clients were told against the tables, and the slots against their bookings. It returns the number of
+// bookings.
+func (b *bench) check(ctx context.Context) (rows int64, err error) {
+	k, err := b.books(ctx)
+	if err != nil {
+		return 0, err
+	}
+	if k.rows != b.promised.Load() || k.naive != b.promisedNaive.Load() {
+		return 0, fmt.Errorf("the run isn't valid: clients were told of %d bookings and the table has %d; of the naive server's, %d and %d",
+			b.promised.Load(), k.rows, b.promisedNaive.Load(), k.naive)
+	}
+	var wrong int
+	if err := b.rig.Pool.QueryRow(ctx, `
+		SELECT (SELECT count(*) FROM slots s LEFT JOIN (
+				SELECT slot_id, count(*) AS n FROM bookings WHERE status = 'active' GROUP BY slot_id) c USING (slot_id)
+			WHERE booked <> coalesce(n, 0))
+		+ (SELECT count(*) FROM naive_slots s LEFT JOIN (
+				SELECT slot_id, count(*) AS n FROM naive_bookings GROUP BY slot_id) c USING (slot_id)
+			WHERE booked <> coalesce(n, 0))`).Scan(&wrong); err != nil {
+		return 0, fmt.Errorf("holding slots against their bookings: %w", err)
+	}
+	if wrong > 0 {
+		return 0, fmt.Errorf("the run isn't valid: %d slots count other than they have bookings", wrong)
+	}
+	return k.rows, nil
+}

@@ -1,0 +1,71 @@
+// Command surge measures the reservation server under load, on private stores that write as safely as a deployment's.
+// `surge --help` lists what it measures.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+	_ "time/tzdata" // zones of campaigns, on machines without a zone database
+
+	"github.com/alecthomas/kong"
+)
+
+// commands are what surge can do.
+type commands struct {
+	Bench benchCommands `cmd:"" help:"Measure how much the server does, and what it costs."`
+	Part  partCommands  `cmd:"" hidden:"" help:"One part of a measurement, in a process of its own; surge starts it itself."`
+}
+
+type benchCommands struct {
+	Booking benchBooking `cmd:"" help:"Bookings per second, held and confirmed over HTTP and written to disk, against a server that does nothing and one that locks a row per booking; latencies; and what each process used."`
+}
+
+// surroundings are what a command sees of the world.
+type surroundings struct {
+	ctx     context.Context
+	environ []string
+	in      io.Reader
+	out     io.Writer
+	err     io.Writer
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := run(surroundings{ctx: ctx, environ: os.Environ(), in: os.Stdin, out: os.Stdout, err: os.Stderr}, os.Args[1:])
+	stop()
+	if err != nil {
+		if errors.Is(err, context.Canceled) {
+			err = errors.New("stopped before the end; nothing was measured")
+		}
+		fmt.Fprintln(os.Stderr, "surge:", err)
+		os.Exit(1)
+	}
+}
+
+func run(w surroundings, arguments []string) error {
+	var c commands
+	exited := -1
+	parser, err := kong.New(&c,
+		kong.Name("surge"),
+		kong.Description("Measures the reservation server under load, on private stores."),
+		kong.Writers(w.out, w.err),
+		kong.Exit(func(code int) { exited = code }),
+		kong.UsageOnError(),
+	)
+	if err != nil {
+		return fmt.Errorf("preparing the commands: %w", err)
+	}
+	parsed, err := parser.Parse(arguments)
+	if exited == 0 {
+		return nil // --help
+	}
+	if err != nil {
+		return fmt.Errorf("%w; see surge --help", err)
+	}
+	return parsed.Run(w)
+}
