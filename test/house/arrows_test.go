@@ -135,7 +135,7 @@ var bans = []ban{
 	{library: "github.com/alecthomas/kong", only: []string{"cmd/..."}, why: "flags are the commands' business"},
 	{library: "github.com/caarlos0/env", only: []string{"internal/config"}, why: "one struct documents all configuration"},
 	{
-		library: "testing", only: []string{"test/..."},
+		library: "testing", only: []string{"test/...", "cmd/surge/..."},
 		why: "helpers for tests in shipped code register flags there, and get used",
 	},
 }
