@@ -261,12 +261,12 @@ func (b *batcher) retry(group []*waiter, cause error) (again []*waiter) {
 	return again
 }
 
-// settle answers everybody whose hold is decided and then tells Redis. Who was skipped goes into the next flush.
+// settle answers everybody whose hold is decided, then tells Redis, then answers who cancelled. Who was skipped goes into the
+// next flush.
 func (b *batcher) settle(ctx context.Context, group []*waiter, f flushed) (again []*waiter) {
 	decided := map[int64][]slot.Decided{}
 	for _, w := range group {
 		if w.end != nil {
-			w.settleEnd(f.ended[w.end.booking])
 			continue
 		}
 		outcome, ok := f.outcomes[w.hold.ID]
@@ -283,6 +283,12 @@ func (b *batcher) settle(ctx context.Context, group []*waiter, f flushed) (again
 	}
 	if err := b.slots.Push(ctx, group[0].campaign, f.copies, decided); err != nil {
 		b.log.Warn("Redis wasn't told of a flush; the copies are mended when the slots are next asked for", "error", err)
+	}
+	// After Redis knows, so that who cancelled finds the place free when they ask for it next.
+	for _, w := range group {
+		if w.end != nil {
+			w.settleEnd(f.ended[w.end.booking])
+		}
 	}
 	return again
 }

@@ -8,7 +8,7 @@ import (
 
 // Every key of a campaign carries the same hash tag, so that one script may touch several of them on a cluster.
 
-// copyKey is the copy of a slot's row. It expires a day after it was last applied.
+// copyKey is the copy of a slot's row. It expires a day after it was last replaced.
 func copyKey(campaign string, slot int64) string {
 	return "{" + campaign + "}:slot:" + strconv.FormatInt(slot, 10)
 }

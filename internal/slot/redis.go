@@ -5,6 +5,7 @@ import (
 	_ "embed"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -28,7 +29,7 @@ var (
 )
 
 const (
-	// copyLife is how long a copy is kept after it was last applied.
+	// copyLife is how long a copy is kept after it was last replaced.
 	copyLife = 24 * time.Hour
 	// bookedLife is how long a person is marked as booked: longer than any retry of placing is on its way, and than the
 	// rush in which a second place would be missed. After it, confirming still refuses a second booking.
@@ -153,29 +154,52 @@ type latest struct {
 	released bool
 }
 
-// latestHolds reads the latest holds of persons in one round trip; who has none is absent.
-func latestHolds(ctx context.Context, client *redis.Client, campaign string, persons []uuid.UUID) (map[uuid.UUID]latest, error) {
+// latestHold reads the latest hold of a person, or nothing.
+func latestHold(ctx context.Context, client *redis.Client, campaign string, person uuid.UUID) (latest, bool, error) {
+	fields, err := client.HMGet(ctx, personKey(campaign, person), append(slices.Clone(holdFields), "released")...).Result()
+	if err != nil {
+		return latest{}, false, jariredis.Unreachable(err)
+	}
+	if fields[0] == nil {
+		return latest{}, false, nil
+	}
+	h, err := readHold(campaign, person, fields)
+	return latest{hold: h, released: fields[len(holdFields)] != "0"}, err == nil, err
+}
+
+// givenUp tells in one round trip which holds were released, or superseded by a later hold of the same person. It reads
+// no more of them than that, because every flush asks.
+func givenUp(ctx context.Context, client *redis.Client, campaign string, holds []Hold) (map[uuid.UUID]bool, error) {
 	pipe := client.Pipeline()
-	replies := make([]*redis.SliceCmd, len(persons))
-	for i, p := range persons {
-		replies[i] = pipe.HMGet(ctx, personKey(campaign, p), append(holdFields, "released")...)
+	replies := make([]*redis.SliceCmd, len(holds))
+	for i, h := range holds {
+		replies[i] = pipe.HMGet(ctx, personKey(campaign, h.Person), "hold", "released", "placed")
 	}
 	if _, err := pipe.Exec(ctx); err != nil {
 		return nil, jariredis.Unreachable(err)
 	}
-	found := make(map[uuid.UUID]latest, len(persons))
-	for i, p := range persons {
+	given := map[uuid.UUID]bool{}
+	for i, h := range holds {
 		fields := replies[i].Val()
-		if len(fields) == 0 || fields[0] == nil {
-			continue
+		id, known := fields[0].(string)
+		switch {
+		case !known:
+		case id == h.ID.String():
+			if fields[1] != "0" {
+				given[h.ID] = true
+			}
+		default:
+			text, _ := fields[2].(string)
+			placed, err := parseMillis(text)
+			if err != nil {
+				return nil, fmt.Errorf("a hold in Redis can't be read: %w", err)
+			}
+			if !placed.Before(h.PlacedAt) {
+				given[h.ID] = true
+			}
 		}
-		h, err := readHold(campaign, p, fields)
-		if err != nil {
-			return nil, err
-		}
-		found[p] = latest{hold: h, released: fields[len(holdFields)] != "0"}
 	}
-	return found, nil
+	return given, nil
 }
 
 // releaseHold runs release_hold.lua.

@@ -256,51 +256,26 @@ func (s *Service) load(ctx context.Context, campaignID string, id int64) (replac
 
 // Live returns the person's live hold in a campaign, or false.
 func (s *Service) Live(ctx context.Context, campaignID string, person uuid.UUID) (Hold, bool, error) {
-	found, err := latestHolds(ctx, s.redis, campaignID, []uuid.UUID{person})
-	if err != nil {
+	l, ok, err := latestHold(ctx, s.redis, campaignID, person)
+	if err != nil || !ok || l.released || !s.clock.Real().Before(l.hold.ExpiresAt) {
 		return Hold{}, false, err
-	}
-	l, ok := found[person]
-	if !ok || l.released || !s.clock.Real().Before(l.hold.ExpiresAt) {
-		return Hold{}, false, nil
 	}
 	return l.hold, true, nil
 }
 
 // Release gives up the person's latest hold. Without one it does nothing.
 func (s *Service) Release(ctx context.Context, campaignID string, person uuid.UUID) error {
-	found, err := latestHolds(ctx, s.redis, campaignID, []uuid.UUID{person})
-	if err != nil {
+	l, ok, err := latestHold(ctx, s.redis, campaignID, person)
+	if err != nil || !ok || l.released {
 		return err
 	}
-	if l, ok := found[person]; ok && !l.released {
-		return releaseHold(ctx, s.redis, l.hold)
-	}
-	return nil
+	return releaseHold(ctx, s.redis, l.hold)
 }
 
 // GivenUp tells which holds Redis says were released, or superseded by a later hold of the same person. A hold that
 // Redis doesn't know isn't among them: Redis may have lost it.
 func (s *Service) GivenUp(ctx context.Context, campaignID string, holds []token.Hold) (map[uuid.UUID]bool, error) {
-	persons := make([]uuid.UUID, len(holds))
-	for i, h := range holds {
-		persons[i] = h.Person
-	}
-	found, err := latestHolds(ctx, s.redis, campaignID, persons)
-	if err != nil {
-		return nil, err
-	}
-	given := map[uuid.UUID]bool{}
-	for _, h := range holds {
-		l, ok := found[h.Person]
-		if !ok {
-			continue
-		}
-		if (l.hold.ID == h.ID && l.released) || (l.hold.ID != h.ID && !l.hold.PlacedAt.Before(h.PlacedAt)) {
-			given[h.ID] = true
-		}
-	}
-	return given, nil
+	return givenUp(ctx, s.redis, campaignID, holds)
 }
 
 // Push replaces copies by what Postgres says now and drops holds that were decided there. Best effort: a copy that it

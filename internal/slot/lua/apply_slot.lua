@@ -7,7 +7,7 @@
 -- KEYS[4…] the latest holds of the persons whose holds were decided (hashes). A person who is booked now gets a mark in
 --          place of the hold, so that a late retry of placing doesn't take a second place.
 -- ARGV[1]  capacity   ARGV[2]  booked   ARGV[3]  state   ARGV[4]  version   ARGV[5]  generation
--- ARGV[6]  how long the copy is kept, in ms; whoever misses it loads it again
+-- ARGV[6]  how long a replaced copy is kept, in ms; whoever misses it loads it again
 -- ARGV[7]  how long a mark is kept, in ms
 -- ARGV[8]  slot id   ARGV[9]  how long KEYS[3] is kept, in ms
 -- ARGV[10…] in pairs: the decided hold of the person of the same place in KEYS[4…], and '1' if it was booked
@@ -18,9 +18,9 @@ local replaced = 0
 if not old[1] or old[2] ~= ARGV[5] or tonumber(old[1]) < tonumber(ARGV[4]) then
   redis.call('HSET', KEYS[1], 'capacity', ARGV[1], 'booked', ARGV[2], 'state', ARGV[3],
     'version', ARGV[4], 'generation', ARGV[5])
+  redis.call('PEXPIRE', KEYS[1], ARGV[6])
   replaced = 1
 end
-redis.call('PEXPIRE', KEYS[1], ARGV[6])
 local dropped = 0
 for i = 4, #KEYS do
   local hold, booked = ARGV[2 * i + 2], ARGV[2 * i + 3]
