@@ -11,7 +11,9 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -31,6 +33,7 @@ type benchBooking struct {
 	Messages    bool          `help:"Let the measured server write the messages to citizens too. Without it, that is another instance's work."`
 	JSON        bool          `name:"json" help:"Print one JSON object instead of the table."`
 	Profile     string        `name:"cpuprofile" type:"path" placeholder:"DIR" help:"Write CPU profiles of the real server under load into this folder, for go tool pprof. Profiling itself costs a little."`
+	Set         []string      `placeholder:"NAME=VALUE" help:"A variable of the real server's environment, such as JARI_FLUSH_LANES=8; may be repeated. Without it, everything has its default."`
 	Data        string        `default:".jari/surge" type:"path" help:"Folder for the private stores and the logs."`
 }
 
@@ -48,7 +51,7 @@ const (
 	partLowSingle       = "real_low_single"
 )
 
-// taken are the parts that take turns, in their order within a round.
+// inTurns are the parts that take turns, in their order within a round.
 var inTurns = []string{partEmpty, partRealSpread, partRealHot, partNaiveHot, partNaiveSpread}
 
 // Shares of the peak at which latencies are measured.
@@ -138,6 +141,11 @@ func (c benchBooking) Run(w surroundings) (err error) {
 	if c.Duration < 100*time.Millisecond || c.Rounds < 1 || c.Connections < 1 || c.Naive < 1 {
 		return errors.New("--duration must be at least 100ms, and --rounds, --connections and --naive at least 1")
 	}
+	for _, pair := range c.Set {
+		if !strings.HasPrefix(pair, "JARI_") || !strings.Contains(pair, "=") {
+			return fmt.Errorf("--set %q isn't of the form JARI_NAME=VALUE", pair)
+		}
+	}
 	if c.Profile != "" {
 		if err := os.MkdirAll(c.Profile, 0o755); err != nil { //nolint:gosec // profiles aren't secret
 			return fmt.Errorf("making the folder for profiles: %w", err)
@@ -197,9 +205,9 @@ func (b *bench) measure(ctx context.Context, log *slog.Logger) error {
 			return fmt.Errorf("%s: %w", partLowSingle, err)
 		}
 	}
-	for name, like := range map[string]string{partStatementSpread: partRealSpread, partStatementHot: partRealHot} {
-		if err := b.statement(ctx, name, like); err != nil {
-			return fmt.Errorf("%s: %w", name, err)
+	for _, of := range [][2]string{{partStatementSpread, partRealSpread}, {partStatementHot, partRealHot}} {
+		if err := b.statement(ctx, of[0], of[1]); err != nil {
+			return fmt.Errorf("%s: %w", of[0], err)
 		}
 	}
 	return nil
@@ -249,11 +257,14 @@ func (b *bench) with(ctx context.Context, name string, environment []string, f f
 		}
 	case partStatementHot, partStatementSpread:
 		arguments = []string{"part", "statement", "--campaign", b.rig.Campaign.ID}
+		environment = append(slices.Clone(b.Set), environment...)
 	default:
 		arguments = []string{"part", "real"}
 		if !b.Messages {
 			environment = append([]string{"JARI_MESSAGE_WORKERS=0"}, environment...)
 		}
+		// What a part is about comes last and wins.
+		environment = append(slices.Clone(b.Set), environment...)
 	}
 	server, err := b.rig.Run(ctx, name, arguments, environment)
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -33,7 +34,7 @@ type bookingReport struct {
 	PerEmptyPair    *float64 `json:"per_empty_pair"` // the same number
 	// CPUShares are parts of the whole machine's time, by part and process.
 	CPUShares map[string]map[string]float64 `json:"cpu_shares"`
-	// Rows are all bookings of the run, as many as clients were told of.
+	// Rows are all bookings of the run, warm-ups included: as many as clients were told of.
 	Rows int64 `json:"rows"`
 
 	rig.Facts
@@ -41,6 +42,7 @@ type bookingReport struct {
 	Rounds          int                   `json:"rounds"`
 	Connections     int                   `json:"connections"`
 	Messages        bool                  `json:"messages"`
+	Set             []string              `json:"set"` // of the real server's environment
 	NotesLeft       int64                 `json:"notes_left"`
 	LoadBefore      float64               `json:"load_average_before"`
 	LoadAfter       float64               `json:"load_average_after"`
@@ -81,7 +83,7 @@ func millis(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 func (b *bench) report(facts rig.Facts, rows int64) bookingReport {
 	r := bookingReport{
 		Facts: facts, Rows: rows, DurationSeconds: b.Duration.Seconds(), Rounds: b.Rounds, Connections: b.Connections,
-		Messages: b.Messages, Parts: map[string]partReport{}, CPUShares: map[string]map[string]float64{}, Notes: []string{},
+		Messages: b.Messages, Set: append([]string{}, b.Set...), Parts: map[string]partReport{}, CPUShares: map[string]map[string]float64{}, Notes: []string{},
 	}
 	for name, p := range b.parts {
 		r.Parts[name] = p.report()
@@ -140,6 +142,9 @@ func (r bookingReport) print(out io.Writer) error {
 		r.Revision, r.Go, r.System, r.CPUs, r.Postgres, r.Redis)
 	fmt.Fprintf(out, "%d rounds of %gs a part, %d connections, load average %.2f before and %.2f after\n\n",
 		r.Rounds, r.DurationSeconds, r.Connections, r.LoadBefore, r.LoadAfter)
+	if len(r.Set) > 0 {
+		fmt.Fprintf(out, "The real server runs with %s.\n\n", strings.Join(r.Set, " "))
+	}
 	t := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(t, "\tper second\trows\trows/flush\tCPU µs each\tserver\tPostgres\tRedis\t| shares: server\tPostgres\tRedis\tgenerator\tothers\t")
 	for _, name := range order {
@@ -182,7 +187,7 @@ func (r bookingReport) print(out io.Writer) error {
 	fmt.Fprintf(out, "At %.0f %% of that a confirm takes %.2f ms (p50) and %.2f ms (p99).\n"+
 		"At %.0f %% it takes %.2f ms (p50), %+.2f ms against flushes of one booking.\n",
 		100*loadedShare, r.P50, r.P99, 100*lowShare, r.LowLoadConfirmP50, r.LowLoadAddedP50)
-	fmt.Fprintf(out, "%d bookings were confirmed to clients, and as many rows are in the table.\n", r.Rows)
+	fmt.Fprintf(out, "%d bookings were confirmed in the whole run, warm-ups included, and as many rows are in the table.\n", r.Rows)
 	if r.Messages {
 		fmt.Fprintf(out, "Messages were worked off by the measured server too; %d notes were left.\n", r.NotesLeft)
 	} else {
@@ -196,4 +201,3 @@ func (r bookingReport) print(out io.Writer) error {
 	}
 	return nil
 }
-

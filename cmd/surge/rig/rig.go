@@ -245,4 +245,3 @@ func (r *Rig) dropDatabase(ctx context.Context) error {
 	}
 	return nil
 }
-
