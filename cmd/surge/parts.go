@@ -126,7 +126,7 @@ func (c constants) read() (hold, booked []byte, err error) {
 	return hold, booked, nil
 }
 
-// answerHold and the like are Echo without a middleware: what any server on it costs.
+// answering is a handler of Echo without a middleware: what any server on it costs.
 func answering(status int, body []byte) echo.HandlerFunc {
 	return func(c echo.Context) error { return c.Blob(status, echo.MIMEApplicationJSON, body) }
 }
@@ -168,7 +168,7 @@ func (p emptyPart) Run(w surroundings) error {
 
 type naivePart struct {
 	constants
-	Connections int `default:"16" help:"Connections to Postgres."`
+	Connections int `default:"8" help:"Connections to Postgres."`
 }
 
 // The fields that tell the naive server what the real one reads out of sealed tokens: it opens none.

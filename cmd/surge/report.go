@@ -52,22 +52,22 @@ type bookingReport struct {
 
 // partReport is what was measured of one part.
 type partReport struct {
-	PerSecond     float64 `json:"per_s"`
-	Pairs         int64   `json:"pairs"`
-	Rows          int64   `json:"rows"`
-	Seconds       float64 `json:"seconds"`
-	CPUMicros     float64 `json:"server_and_store_cpu_us_per_pair"`
-	ServerMicros  float64 `json:"server_cpu_us_per_pair"`
-	PostgreMicros float64 `json:"postgres_cpu_us_per_pair"`
-	RedisMicros   float64 `json:"redis_cpu_us_per_pair"`
-	RowsPerFlush  float64 `json:"rows_per_flush"`
-	Rate          float64 `json:"asked_per_s"` // of the parts at a fixed rate
-	Late          int64   `json:"late"`
-	Missed        int64   `json:"missed"`
-	ConfirmP50    float64 `json:"confirm_p50_ms"`
-	ConfirmP99    float64 `json:"confirm_p99_ms"`
-	PairP50       float64 `json:"pair_p50_ms"`
-	PairP99       float64 `json:"pair_p99_ms"`
+	PerSecond      float64 `json:"per_s"`
+	Pairs          int64   `json:"pairs"`
+	Rows           int64   `json:"rows"`
+	Seconds        float64 `json:"seconds"`
+	CPUMicros      float64 `json:"server_and_store_cpu_us_per_pair"`
+	ServerMicros   float64 `json:"server_cpu_us_per_pair"`
+	PostgresMicros float64 `json:"postgres_cpu_us_per_pair"`
+	RedisMicros    float64 `json:"redis_cpu_us_per_pair"`
+	RowsPerFlush   float64 `json:"rows_per_flush"`
+	Rate           float64 `json:"asked_per_s"` // of the parts at a fixed rate
+	Late           int64   `json:"late"`
+	Missed         int64   `json:"missed"`
+	ConfirmP50     float64 `json:"confirm_p50_ms"`
+	ConfirmP99     float64 `json:"confirm_p99_ms"`
+	PairP50        float64 `json:"pair_p50_ms"`
+	PairP99        float64 `json:"pair_p99_ms"`
 }
 
 // ratio is a part of another, and 0 where there is nothing to compare with.
@@ -123,7 +123,7 @@ func (p *part) report() partReport {
 	micros := func(c rig.CPU) float64 { return ratio(c.Seconds()*1e6, float64(p.done())) }
 	return partReport{
 		PerSecond: p.perSecond(), Pairs: p.pairs, Rows: p.rows, Seconds: p.elapsed.Seconds(), CPUMicros: p.microsPerPair(),
-		ServerMicros: micros(p.accounts.Server), PostgreMicros: micros(p.accounts.Postgres), RedisMicros: micros(p.accounts.Redis),
+		ServerMicros: micros(p.accounts.Server), PostgresMicros: micros(p.accounts.Postgres), RedisMicros: micros(p.accounts.Redis),
 		RowsPerFlush: p.rowsPerFlush(), Rate: p.rate, Late: p.late, Missed: p.missed,
 		ConfirmP50: millis(p.latency.Quantile(latencyConfirm, .5)), ConfirmP99: millis(p.latency.Quantile(latencyConfirm, .99)),
 		PairP50: millis(p.latency.Quantile(latencyPair, .5)), PairP99: millis(p.latency.Quantile(latencyPair, .99)),
@@ -145,41 +145,12 @@ func (r bookingReport) print(out io.Writer) error {
 	if len(r.Set) > 0 {
 		fmt.Fprintf(out, "The real server runs with %s.\n\n", strings.Join(r.Set, " "))
 	}
-	t := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(t, "\tper second\trows\trows/flush\tCPU µs each\tserver\tPostgres\tRedis\t| shares: server\tPostgres\tRedis\tgenerator\tothers\t")
-	for _, name := range order {
-		p, measured := r.Parts[name]
-		if !measured {
-			continue
-		}
-		fmt.Fprintf(t, "%s\t%.0f\t%d\t%.1f\t", name, p.PerSecond, p.Rows, p.RowsPerFlush)
-		if s, ok := r.CPUShares[name]; ok {
-			fmt.Fprintf(t, "%.0f\t%.0f\t%.0f\t%.0f\t%.0f%%\t%.0f%%\t%.0f%%\t%.0f%%\t%.0f%%\t", p.CPUMicros, p.ServerMicros,
-				p.PostgreMicros, p.RedisMicros, 100*s["server"], 100*s["postgres"], 100*s["redis"], 100*s["generator"], 100*s["others"])
-		}
-		fmt.Fprintln(t)
-	}
-	if err := t.Flush(); err != nil {
-		return fmt.Errorf("printing the table: %w", err)
+	if err := table(out, r.throughput); err != nil {
+		return err
 	}
 	fmt.Fprintln(out)
-	t = tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(t, "milliseconds\tconfirm p50\tp99\thold+confirm p50\tp99\tasked per second\tlate\tmissed\t")
-	for _, name := range order {
-		p, measured := r.Parts[name]
-		if !measured || p.PairP50 == 0 {
-			continue
-		}
-		fmt.Fprintf(t, "%s\t%.2f\t%.2f\t%.2f\t%.2f\t", name, p.ConfirmP50, p.ConfirmP99, p.PairP50, p.PairP99)
-		if p.Rate > 0 {
-			fmt.Fprintf(t, "%.0f\t%d\t%d\t", p.Rate, p.Late, p.Missed)
-		} else {
-			fmt.Fprint(t, "as fast as it can\t\t\t")
-		}
-		fmt.Fprintln(t)
-	}
-	if err := t.Flush(); err != nil {
-		return fmt.Errorf("printing the table: %w", err)
+	if err := table(out, r.latencies); err != nil {
+		return err
 	}
 	fmt.Fprintf(out, "\n%.0f bookings a second over a thousand slots: %.2f of the empty server's pairs, %.2f times the naive server;\n"+
 		"on one slot %.2f times the naive server, and %.2f of itself over a thousand.\n",
@@ -200,4 +171,49 @@ func (r bookingReport) print(out io.Writer) error {
 		fmt.Fprintln(out, note)
 	}
 	return nil
+}
+
+// table has columns aligned that write separates by tabs.
+func table(out io.Writer, write func(io.Writer)) error {
+	t := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
+	write(t)
+	if err := t.Flush(); err != nil {
+		return fmt.Errorf("printing a table: %w", err)
+	}
+	return nil
+}
+
+// throughput has a line for each part: how much, and what it cost.
+func (r bookingReport) throughput(t io.Writer) {
+	fmt.Fprintln(t, "\tper second\trows\trows/flush\tCPU µs each\tserver\tPostgres\tRedis\t| shares: server\tPostgres\tRedis\tgenerator\tothers\t")
+	for _, name := range order {
+		p, measured := r.Parts[name]
+		if !measured {
+			continue
+		}
+		fmt.Fprintf(t, "%s\t%.0f\t%d\t%.1f\t", name, p.PerSecond, p.Rows, p.RowsPerFlush)
+		if s, ok := r.CPUShares[name]; ok {
+			fmt.Fprintf(t, "%.0f\t%.0f\t%.0f\t%.0f\t%.0f%%\t%.0f%%\t%.0f%%\t%.0f%%\t%.0f%%\t", p.CPUMicros, p.ServerMicros,
+				p.PostgresMicros, p.RedisMicros, 100*s["server"], 100*s["postgres"], 100*s["redis"], 100*s["generator"], 100*s["others"])
+		}
+		fmt.Fprintln(t)
+	}
+}
+
+// latencies has a line for each part that answers over HTTP.
+func (r bookingReport) latencies(t io.Writer) {
+	fmt.Fprintln(t, "milliseconds\tconfirm p50\tp99\thold+confirm p50\tp99\tasked per second\tlate\tmissed\t")
+	for _, name := range order {
+		p, measured := r.Parts[name]
+		if !measured || p.PairP50 == 0 {
+			continue
+		}
+		fmt.Fprintf(t, "%s\t%.2f\t%.2f\t%.2f\t%.2f\t", name, p.ConfirmP50, p.ConfirmP99, p.PairP50, p.PairP99)
+		if p.Rate > 0 {
+			fmt.Fprintf(t, "%.0f\t%d\t%d\t", p.Rate, p.Late, p.Missed)
+		} else {
+			fmt.Fprint(t, "as fast as it can\t\t\t")
+		}
+		fmt.Fprintln(t)
+	}
 }

@@ -3,6 +3,7 @@ package rig
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"strings"
 	"testing/fstest"
 	"time"
@@ -63,7 +64,7 @@ func campaignFiles(now time.Time) fstest.MapFS {
 	document := strings.NewReplacer(
 		"{ID}", campaignID, "{OPENS}", instant(-1), "{CLOSES}", instant(5), "{NOW}", instant(0), "{FROM}", day(9), "{TO}", day(12),
 	).Replace(documentTemplate)
-	slots := strings.NewReplacer("{DAY}", day(10), "{CAPACITY}", fmt.Sprint(Capacity)).Replace(slotsTemplate)
+	slots := strings.NewReplacer("{DAY}", day(10), "{CAPACITY}", strconv.Itoa(Capacity)).Replace(slotsTemplate)
 	var b strings.Builder
 	b.WriteString("site_id,region,name,name_en,address,telephone,latitude,longitude,wheelchair,slot_template\n")
 	for n := range sites {

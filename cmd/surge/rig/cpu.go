@@ -49,7 +49,7 @@ func (m *Meter) Own(pid int) (CPU, error) {
 	if err != nil {
 		return 0, err
 	}
-	return ofTicks(int(s.UTime + s.STime)), nil //nolint:gosec // some years at most
+	return ofTicks(int(s.UTime + s.STime)), nil
 }
 
 // Family is what a process and its children used so far, including children that have ended: their time went over to
@@ -71,9 +71,9 @@ func (m *Meter) Family(pid int) (CPU, error) {
 		switch pid {
 		case s.PID:
 			found = true
-			total += int(s.UTime+s.STime) + s.CUTime + s.CSTime //nolint:gosec // as above
+			total += int(s.UTime+s.STime) + s.CUTime + s.CSTime
 		case s.PPID:
-			total += int(s.UTime + s.STime) //nolint:gosec // as above
+			total += int(s.UTime + s.STime)
 		}
 	}
 	if !found {

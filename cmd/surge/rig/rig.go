@@ -182,14 +182,6 @@ func (r *Rig) Settle(ctx context.Context) error {
 	return nil
 }
 
-// Checkpoint writes what Postgres has in memory, and tells by its answer where the last checkpoint was.
-func (r *Rig) Checkpoint(ctx context.Context) error {
-	if _, err := r.Pool.Exec(ctx, `CHECKPOINT`); err != nil {
-		return fmt.Errorf("writing a checkpoint: %w", err)
-	}
-	return nil
-}
-
 // LastCheckpoint names the last checkpoint; two different names mean that there was one in between.
 func (r *Rig) LastCheckpoint(ctx context.Context) (name string, err error) {
 	err = r.Pool.QueryRow(ctx, `SELECT checkpoint_lsn::text FROM pg_control_checkpoint()`).Scan(&name)
