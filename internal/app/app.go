@@ -46,11 +46,12 @@ type App struct {
 	// flushes are the connections that confirming has for itself, pool are all others.
 	flushes, pool *pgxpool.Pool
 
-	campaigns *campaign.Service
-	slots     *slot.Service
-	bookings  *booking.Service
-	identity  *identity.Service
-	messages  *notify.Service
+	campaigns  *campaign.Service
+	slots      *slot.Service
+	reconciler *slot.Reconciler
+	bookings   *booking.Service
+	identity   *identity.Service
+	messages   *notify.Service
 
 	stopping   atomic.Bool
 	policyOK   atomic.Bool
@@ -152,6 +153,7 @@ func (a *App) build(s secrets, registry *prometheus.Registry) (err error) {
 	}, a.log); err != nil {
 		return err
 	}
+	a.reconciler = slot.NewReconciler(a.pool, a.redis, a.clock, a.log, observeSweeps(registry))
 	a.bookings = booking.NewService(a.pool, a.flushes, a.campaigns, a.slots, a.clock, s.tokens, booking.BatchLimits{
 		Rows: cfg.FlushRows, Lanes: cfg.FlushLanes, Queue: cfg.FlushQueue, Wait: cfg.ConfirmWait,
 	}, a.log, observe)
@@ -202,7 +204,7 @@ func (a *App) startBackground() {
 		a.log.Warn("the published campaigns can't be read yet", "error", err)
 	}
 	done()
-	for _, watch := range []func(context.Context){a.campaigns.Watch, a.slots.Watch, a.identity.Watch, a.startMessages, a.watchPolicy} {
+	for _, watch := range []func(context.Context){a.campaigns.Watch, a.slots.Watch, a.identity.Watch, a.startMessages, a.watchPolicy, a.reconciler.Watch} {
 		a.background.Go(func() { watch(ctx) })
 	}
 }

@@ -5,6 +5,8 @@ import (
 
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/prometheus/client_golang/prometheus"
+
+	"jari/internal/slot"
 )
 
 // observeFlushes measures the group commit.
@@ -25,6 +27,25 @@ func observeFlushes(registry *prometheus.Registry) func(rows int, took time.Dura
 		}
 		rows.Observe(float64(n))
 		seconds.WithLabelValues(outcome).Observe(took.Seconds())
+	}
+}
+
+// observeSweeps shows what comparing the copies in Redis with Postgres found.
+func observeSweeps(registry *prometheus.Registry) func(slot.Sweep) {
+	slots := prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "jari_sweep_slots", Help: "Slots whose copies this instance compared with Postgres in its last sweep.",
+	})
+	drift := prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "jari_sweep_drift", Help: "Copies that were older than their slot in that sweep; 0 at rest.",
+	})
+	seconds := prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "jari_sweep_seconds", Help: "How long that sweep took.",
+	})
+	registry.MustRegister(slots, drift, seconds)
+	return func(s slot.Sweep) {
+		slots.Set(float64(s.Slots))
+		drift.Set(float64(s.Drift))
+		seconds.Set(s.Took.Seconds())
 	}
 }
 

@@ -51,7 +51,9 @@ const (
 	CodeNotPublishable   Code = "not_publishable"    // with the check that says why
 	CodeEffectiveTooSoon Code = "effective_too_soon" // not every instance could know it by then
 	CodeVersionNotFound  Code = "version_not_found"
-	CodeVersionMoved     Code = "version_moved" // somebody else published since the caller looked
+	// CodeCapacityBelowBooked says how many are booked.
+	CodeCapacityBelowBooked Code = "capacity_below_booked"
+	CodeVersionMoved        Code = "version_moved" // somebody else published since the caller looked
 )
 
 // Codes of holds and bookings.

@@ -7,6 +7,7 @@ import (
 
 	"jari/internal/campaign"
 	"jari/internal/fault"
+	"jari/internal/slot"
 	"jari/internal/staff"
 )
 
@@ -94,6 +95,28 @@ func (s *Server) RollbackVersion(ctx context.Context, r RollbackVersionRequestOb
 	default:
 		return RollbackVersion200JSONResponse(v), nil
 	}
+}
+
+// ChangeSlot answers PATCH /admin/v1/campaigns/{campaign}/slots/{slot}.
+func (s *Server) ChangeSlot(ctx context.Context, r ChangeSlotRequestObject) (ChangeSlotResponseObject, error) {
+	c, err := s.Campaigns.Get(r.Campaign)
+	if err != nil {
+		return nil, err
+	}
+	place, err := s.Slots.Find(c.ID, r.Slot)
+	if err != nil {
+		return nil, err
+	}
+	now, err := s.Slots.Change(ctx, c.ID, place.ID, slot.Change{Capacity: r.Body.Capacity, State: (*slot.State)(r.Body.State)})
+	if err != nil {
+		return nil, err
+	}
+	s.Log.Info("slot changed", "campaign", c.ID, "slot", now.Slot, "capacity", now.Capacity, "state", now.State, "key", keyOf(ctx).ID)
+	shown := place2(c, place)
+	return ChangeSlot200JSONResponse{
+		SlotId: shown.SlotId, SiteId: shown.SiteId, StartsAt: shown.StartsAt, EndsAt: shown.EndsAt,
+		Capacity: now.Capacity, Booked: now.Booked, State: SlotState(now.State),
+	}, nil
 }
 
 func (s *Server) publish(ctx context.Context, p campaign.Publication) (Version, bool, error) {

@@ -165,6 +165,7 @@ const (
 	ProblemCodeAlreadyBooked        ProblemCode = "already_booked"
 	ProblemCodeBodyTooLarge         ProblemCode = "body_too_large"
 	ProblemCodeCampaignNotFound     ProblemCode = "campaign_not_found"
+	ProblemCodeCapacityBelowBooked  ProblemCode = "capacity_below_booked"
 	ProblemCodeChangeClosed         ProblemCode = "change_closed"
 	ProblemCodeCodeWrong            ProblemCode = "code_wrong"
 	ProblemCodeCrossOrigin          ProblemCode = "cross_origin"
@@ -226,6 +227,8 @@ func (e ProblemCode) Valid() bool {
 	case ProblemCodeBodyTooLarge:
 		return true
 	case ProblemCodeCampaignNotFound:
+		return true
+	case ProblemCodeCapacityBelowBooked:
 		return true
 	case ProblemCodeChangeClosed:
 		return true
@@ -316,6 +319,27 @@ func (e ProblemCode) Valid() bool {
 	case ProblemCodeVersionMoved:
 		return true
 	case ProblemCodeVersionNotFound:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for SlotState.
+const (
+	SlotStateClosed     SlotState = "closed"
+	SlotStateOpen       SlotState = "open"
+	SlotStateUnreleased SlotState = "unreleased"
+)
+
+// Valid indicates whether the value is a known member of the SlotState enum.
+func (e SlotState) Valid() bool {
+	switch e {
+	case SlotStateClosed:
+		return true
+	case SlotStateOpen:
+		return true
+	case SlotStateUnreleased:
 		return true
 	default:
 		return false
@@ -561,6 +585,9 @@ type Problem struct {
 	// AttemptsLeft With `code_wrong`.
 	AttemptsLeft *int `json:"attempts_left,omitempty"`
 
+	// Booked With `capacity_below_booked`: how many are booked.
+	Booked *int `json:"booked,omitempty"`
+
 	// Check The report of `jari campaign check --json`.
 	Check *CampaignCheck `json:"check,omitempty"`
 
@@ -697,6 +724,30 @@ type Slot struct {
 	SiteId   string    `json:"site_id"`
 	SlotId   string    `json:"slot_id"`
 	StartsAt time.Time `json:"starts_at"`
+}
+
+// SlotChange What is left out stays as it is.
+type SlotChange struct {
+	Capacity *int `json:"capacity,omitempty"`
+
+	// State `closed` takes no new holds; `unreleased` exists, but isn't given away yet.
+	State *SlotState `json:"state,omitempty"`
+}
+
+// SlotState `closed` takes no new holds; `unreleased` exists, but isn't given away yet.
+type SlotState string
+
+// SlotStock defines model for SlotStock.
+type SlotStock struct {
+	Booked   int       `json:"booked"`
+	Capacity int       `json:"capacity"`
+	EndsAt   time.Time `json:"ends_at"`
+	SiteId   string    `json:"site_id"`
+	SlotId   string    `json:"slot_id"`
+	StartsAt time.Time `json:"starts_at"`
+
+	// State `closed` takes no new holds; `unreleased` exists, but isn't given away yet.
+	State SlotState `json:"state"`
 }
 
 // Verification defines model for Verification.
@@ -869,6 +920,9 @@ type GetSiteSlotsParams struct {
 
 // CheckCampaignJSONRequestBody defines body for CheckCampaign for application/json ContentType.
 type CheckCampaignJSONRequestBody = CampaignDocument
+
+// ChangeSlotJSONRequestBody defines body for ChangeSlot for application/json ContentType.
+type ChangeSlotJSONRequestBody = SlotChange
 
 // PublishVersionJSONRequestBody defines body for PublishVersion for application/json ContentType.
 type PublishVersionJSONRequestBody = Publication
@@ -1112,6 +1166,9 @@ type ServerInterface interface {
 	// CheckCampaign What would publishing this document do?
 	// (POST /admin/v1/campaigns/{campaign}/check)
 	CheckCampaign(ctx echo.Context, campaign CampaignPath) error
+	// ChangeSlot Change the capacity of a slot, close it, or release it
+	// (PATCH /admin/v1/campaigns/{campaign}/slots/{slot})
+	ChangeSlot(ctx echo.Context, campaign CampaignPath, slot string) error
 	// ListVersions What was published, newest first
 	// (GET /admin/v1/campaigns/{campaign}/versions)
 	ListVersions(ctx echo.Context, campaign CampaignPath) error
@@ -1201,6 +1258,30 @@ func (w *ServerInterfaceWrapper) CheckCampaign(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.CheckCampaign(ctx, campaign)
+	return err
+}
+
+// ChangeSlot converts echo context to params.
+func (w *ServerInterfaceWrapper) ChangeSlot(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "campaign" -------------
+	var campaign CampaignPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "campaign", ctx.Param("campaign"), &campaign, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter campaign: %s", err))
+	}
+
+	// ------------- Path parameter "slot" -------------
+	var slot string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "slot", ctx.Param("slot"), &slot, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter slot: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ChangeSlot(ctx, campaign, slot)
 	return err
 }
 
@@ -1715,6 +1796,7 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/admin/v1/campaigns/:campaign/versions", wrapper.ListVersions, options.OperationMiddlewares["listVersions"]...)
 	router.POST(options.BaseURL+"/admin/v1/campaigns/:campaign/versions", wrapper.PublishVersion, options.OperationMiddlewares["publishVersion"]...)
 	router.POST(options.BaseURL+"/admin/v1/campaigns/:campaign/versions/:version/rollback", wrapper.RollbackVersion, options.OperationMiddlewares["rollbackVersion"]...)
+	router.PATCH(options.BaseURL+"/admin/v1/campaigns/:campaign/slots/:slot", wrapper.ChangeSlot, options.OperationMiddlewares["changeSlot"]...)
 	router.GET(options.BaseURL+"/dev/inbox", wrapper.ListInbox, options.OperationMiddlewares["listInbox"]...)
 
 }
@@ -1885,6 +1967,175 @@ type CheckCampaign503ApplicationProblemPlusJSONResponse struct {
 }
 
 func (response CheckCampaign503ApplicationProblemPlusJSONResponse) VisitCheckCampaignResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ChangeSlotRequestObject struct {
+	Campaign CampaignPath `json:"campaign"`
+	Slot     string       `json:"slot"`
+	Body     *ChangeSlotJSONRequestBody
+}
+
+type ChangeSlotResponseObject interface {
+	VisitChangeSlotResponse(w http.ResponseWriter) error
+}
+
+type ChangeSlot200JSONResponse SlotStock
+
+func (response ChangeSlot200JSONResponse) VisitChangeSlotResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ChangeSlot400ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response ChangeSlot400ApplicationProblemPlusJSONResponse) VisitChangeSlotResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ChangeSlot401ApplicationProblemPlusJSONResponse struct {
+	KeyRequiredApplicationProblemPlusJSONResponse
+}
+
+func (response ChangeSlot401ApplicationProblemPlusJSONResponse) VisitChangeSlotResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ChangeSlot403ApplicationProblemPlusJSONResponse struct {
+	RoleRequiredApplicationProblemPlusJSONResponse
+}
+
+func (response ChangeSlot403ApplicationProblemPlusJSONResponse) VisitChangeSlotResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ChangeSlot404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response ChangeSlot404ApplicationProblemPlusJSONResponse) VisitChangeSlotResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ChangeSlot409ApplicationProblemPlusJSONResponse Problem
+
+func (response ChangeSlot409ApplicationProblemPlusJSONResponse) VisitChangeSlotResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ChangeSlot413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response ChangeSlot413ApplicationProblemPlusJSONResponse) VisitChangeSlotResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ChangeSlot415ApplicationProblemPlusJSONResponse struct {
+	UnsupportedApplicationProblemPlusJSONResponse
+}
+
+func (response ChangeSlot415ApplicationProblemPlusJSONResponse) VisitChangeSlotResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ChangeSlot500ApplicationProblemPlusJSONResponse struct {
+	InternalApplicationProblemPlusJSONResponse
+}
+
+func (response ChangeSlot500ApplicationProblemPlusJSONResponse) VisitChangeSlotResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ChangeSlot503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ChangeSlot503ApplicationProblemPlusJSONResponse) VisitChangeSlotResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -4715,6 +4966,9 @@ type StrictServerInterface interface {
 	// CheckCampaign What would publishing this document do?
 	// (POST /admin/v1/campaigns/{campaign}/check)
 	CheckCampaign(ctx context.Context, request CheckCampaignRequestObject) (CheckCampaignResponseObject, error)
+	// ChangeSlot Change the capacity of a slot, close it, or release it
+	// (PATCH /admin/v1/campaigns/{campaign}/slots/{slot})
+	ChangeSlot(ctx context.Context, request ChangeSlotRequestObject) (ChangeSlotResponseObject, error)
 	// ListVersions What was published, newest first
 	// (GET /admin/v1/campaigns/{campaign}/versions)
 	ListVersions(ctx context.Context, request ListVersionsRequestObject) (ListVersionsResponseObject, error)
@@ -4840,6 +5094,55 @@ func (sh *strictHandler) CheckCampaign(ctx echo.Context, campaign CampaignPath) 
 		return err
 	} else if validResponse, ok := response.(CheckCampaignResponseObject); ok {
 		return validResponse.VisitCheckCampaignResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ChangeSlot operation middleware
+func (sh *strictHandler) ChangeSlot(ctx echo.Context, campaign CampaignPath, slot string) error {
+	var request ChangeSlotRequestObject
+
+	request.Campaign = campaign
+	request.Slot = slot
+
+	var body ChangeSlotJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ChangeSlot(ctx.Request().Context(), request.(ChangeSlotRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ChangeSlot")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ChangeSlotResponseObject); ok {
+		return validResponse.VisitChangeSlotResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

@@ -135,6 +135,8 @@ func (s *Server) addExtra(p *Problem, e *fault.Error) {
 	case campaignDecision:
 		d := s.decision(extra.campaign, extra.decision)
 		p.Decision = &d
+	case slot.Copy:
+		p.Booked = &extra.Booked
 	case slot.Hold:
 		if hold, err := s.hold(extra); err == nil {
 			p.Hold = &hold

@@ -61,6 +61,7 @@ var operations = []operation{
 	{"listVersions", publisher},
 	{"publishVersion", publisher},
 	{"rollbackVersion", publisher},
+	{"changeSlot", publisher},
 	// In development only.
 	{"listInbox", public},
 }

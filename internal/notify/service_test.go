@@ -67,7 +67,7 @@ func setup(t *testing.T, change ...func(*Options)) *post {
 	p := &post{t: t, pool: storetest.Postgres(t), gateway: &scripted{}, log: &bytes.Buffer{}}
 	o := Options{
 		Workers: 8,
-		Pool: p.pool, Data: data, Sender: p.gateway, NoticeKind: "booking_notice",
+		Pool:    p.pool, Data: data, Sender: p.gateway, NoticeKind: "booking_notice",
 		Notices: func(context.Context, uuid.UUID) ([]Message, error) { return nil, nil },
 		Forget:  func(context.Context) (int64, error) { return 0, nil },
 		Log:     slog.New(slog.NewJSONHandler(p.log, &slog.HandlerOptions{Level: slog.LevelDebug})),

@@ -28,18 +28,22 @@ func loadPlaces(ctx context.Context, pool *pgxpool.Pool, campaign string) ([]Pla
 	return places, nil
 }
 
+// selectCopies reads slots as copies, in the order of scanCopy; a condition follows.
+const selectCopies = `
+	SELECT slot_id, capacity, booked, state, version, (SELECT generation::text FROM store_generation) FROM slots WHERE `
+
+func scanCopy(row pgx.Row) (c Copy, err error) {
+	err = row.Scan(&c.Slot, &c.Capacity, &c.Booked, &c.State, &c.Version, &c.Generation)
+	return c, err
+}
+
 // loadCopies reads the rows of slots as copies.
 func loadCopies(ctx context.Context, pool *pgxpool.Pool, slots []int64) ([]Copy, error) {
-	rows, err := pool.Query(ctx, `
-		SELECT slot_id, capacity, booked, state, version, (SELECT generation::text FROM store_generation)
-		FROM slots WHERE slot_id = ANY($1)`, slots)
+	rows, err := pool.Query(ctx, selectCopies+`slot_id = ANY($1)`, slots)
 	if err != nil {
 		return nil, postgres.Unreachable(fmt.Errorf("reading slots: %w", err))
 	}
-	copies, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (c Copy, err error) {
-		err = row.Scan(&c.Slot, &c.Capacity, &c.Booked, &c.State, &c.Version, &c.Generation)
-		return c, err
-	})
+	copies, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (Copy, error) { return scanCopy(row) })
 	if err != nil {
 		return nil, postgres.Unreachable(fmt.Errorf("reading slots: %w", err))
 	}

@@ -216,13 +216,18 @@ type Decided struct {
 	Booked       bool // it is the person's active booking
 }
 
-// applyCopies pushes copies, and drops decided holds of each slot, in one pipeline. It tells how many copies were replaced
-// by newer ones.
+// applied is what pushing copies found.
+type applied struct {
+	newer int // copies that weren't there, or were older
+	drift int // copies that were older
+}
+
+// applyCopies pushes copies, and drops decided holds of each slot, in one pipeline.
 func applyCopies(
 	ctx context.Context, client *redis.Client, campaign string, copies []Copy, decided map[int64][]Decided,
-) (replaced int, err error) {
+) (found applied, err error) {
 	if len(copies) == 0 {
-		return 0, nil
+		return applied{}, nil
 	}
 	run := func(eval func(pipe redis.Pipeliner, keys []string, args []any) *redis.Cmd) error {
 		pipe := client.Pipeline()
@@ -244,10 +249,14 @@ func applyCopies(
 			replies = append(replies, eval(pipe, keys, args))
 		}
 		_, err := pipe.Exec(ctx)
-		replaced = 0
+		found = applied{}
 		for _, reply := range replies {
-			if n, err := reply.Int(); err == nil {
-				replaced += n
+			switch n, _ := reply.Int(); n {
+			case 1:
+				found.newer++
+			case 2:
+				found.newer++
+				found.drift++
 			}
 		}
 		return err
@@ -261,7 +270,7 @@ func applyCopies(
 			return applySlotScript.Eval(ctx, pipe, keys, args...)
 		})
 	}
-	return replaced, jariredis.Unreachable(err)
+	return found, jariredis.Unreachable(err)
 }
 
 // countHolds counts the live holds of slots in one round trip.

@@ -244,8 +244,8 @@ func (s *Service) load(ctx context.Context, campaignID string, id int64) (replac
 		if len(copies) == 0 {
 			return nil, fault.New(fault.NotFound, fault.CodeSlotNotFound)
 		}
-		n, err := applyCopies(ctx, s.redis, campaignID, copies, nil)
-		return n > 0, err
+		found, err := applyCopies(ctx, s.redis, campaignID, copies, nil)
+		return found.newer > 0, err
 	})
 	if err != nil {
 		return false, err

@@ -3,6 +3,7 @@ package contract_test
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"strings"
 	"sync"
@@ -179,7 +180,10 @@ var refusals = map[fault.Code]refusal{
 	fault.CodeSlotClosed: {alone: true, ask: func(t *testing.T, s *jaritest.Server) jaritest.Request {
 		c := s.NewCitizen(t, jaritest.BornForE3)
 		unit := s.Slot(t, jaritest.SiteOfOne, dayE3)
-		run(t, s, `UPDATE slots SET state = 'closed', version = version + 1 WHERE slot_id = `+unit)
+		closed := s.Send(t, administer(t, s, http.MethodPatch, "/slots/"+unit, map[string]any{"state": "closed"}))
+		if closed.Status != http.StatusOK {
+			t.Fatalf("closing a slot: %d", closed.Status)
+		}
 		return hold(c, s, unit)
 	}},
 	fault.CodeSlotFull: {ask: func(t *testing.T, s *jaritest.Server) jaritest.Request {
@@ -278,6 +282,14 @@ var refusals = map[fault.Code]refusal{
 		d := published(t, s)
 		d["hold_seconds"] = 600
 		return administer(t, s, http.MethodPost, "/versions", map[string]any{"document": d, "effective_at": s.Clock.Now()})
+	}},
+	fault.CodeCapacityBelowBooked: {alone: true, ask: func(t *testing.T, s *jaritest.Server) jaritest.Request {
+		run(t, s, `UPDATE slots SET booked = capacity, version = version + 1`)
+		var id int64
+		if err := s.Pool.QueryRow(t.Context(), `SELECT slot_id FROM slots LIMIT 1`).Scan(&id); err != nil {
+			t.Fatal(err)
+		}
+		return administer(t, s, http.MethodPatch, fmt.Sprintf("/slots/%d", id), map[string]any{"capacity": 0})
 	}},
 	fault.CodeVersionMoved: {ask: func(t *testing.T, s *jaritest.Server) jaritest.Request {
 		d := published(t, s)

@@ -12,14 +12,14 @@
 -- ARGV[8]  slot id   ARGV[9]  how long KEYS[3] is kept, in ms
 -- ARGV[10…] in pairs: the decided hold of the person of the same place in KEYS[4…], and '1' if it was booked
 --
--- Returns 1 if the copy was replaced, 0 if it was as new already.
+-- Returns 0 if the copy was as new already, 1 if there was none, 2 if there was an older one.
 local old = redis.call('HMGET', KEYS[1], 'version', 'generation')
 local replaced = 0
 if not old[1] or old[2] ~= ARGV[5] or tonumber(old[1]) < tonumber(ARGV[4]) then
   redis.call('HSET', KEYS[1], 'capacity', ARGV[1], 'booked', ARGV[2], 'state', ARGV[3],
     'version', ARGV[4], 'generation', ARGV[5])
   redis.call('PEXPIRE', KEYS[1], ARGV[6])
-  replaced = 1
+  replaced = old[1] and 2 or 1
 end
 local dropped = 0
 for i = 4, #KEYS do
@@ -34,7 +34,7 @@ for i = 4, #KEYS do
     end
   end
 end
-if replaced == 1 or dropped > 0 then
+if replaced > 0 or dropped > 0 then
   local t = redis.call('TIME')
   redis.call('ZADD', KEYS[3], t[1] * 1000 + math.floor(t[2] / 1000), ARGV[8])
   redis.call('PEXPIRE', KEYS[3], ARGV[9])
