@@ -146,6 +146,7 @@ func (a *App) build(s secrets, registry *prometheus.Registry) (err error) {
 	observe := observeFlushes(registry)
 	observePool(registry, "rest", a.pool)
 	observePool(registry, "flushes", a.flushes)
+	registry.MustRegister(documents{a})
 
 	a.campaigns = campaign.NewService(a.pool, a.clock, cfg.RulesConfirmed, a.log)
 	if a.slots, err = slot.NewService(a.pool, a.redis, a.campaigns, a.clock, s.tokens, slot.Limits{
@@ -297,6 +298,7 @@ func (a *App) Close(ctx context.Context) error {
 	err := a.bookings.Close(ctx)
 	a.cancel()
 	a.background.Wait()
+	a.slots.Close()
 	if e := a.messages.Stop(ctx); e != nil {
 		err = errors.Join(err, fmt.Errorf("stopping background jobs: %w", e))
 	}

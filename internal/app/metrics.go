@@ -65,3 +65,27 @@ func observePool(registry *prometheus.Registry, name string, pool *pgxpool.Pool)
 		}, func() float64 { return g.value(pool.Stat()) }))
 	}
 }
+
+// documents shows how current the public documents are, and what keeping them so costs.
+type documents struct{ app *App }
+
+var (
+	documentsAge = prometheus.NewDesc("jari_documents_age_seconds",
+		"Since when changes haven't been heard of; documents may lack those since then.", []string{"campaign"}, nil)
+	documentsMade = prometheus.NewDesc("jari_documents_made_total",
+		"Public documents that were made because something in them had changed.", nil, nil)
+)
+
+// Describe names the metrics.
+func (d documents) Describe(names chan<- *prometheus.Desc) {
+	names <- documentsAge
+	names <- documentsMade
+}
+
+// Collect tells them as of now.
+func (d documents) Collect(metrics chan<- prometheus.Metric) {
+	for campaign, age := range d.app.slots.Ages() {
+		metrics <- prometheus.MustNewConstMetric(documentsAge, prometheus.GaugeValue, age.Seconds(), campaign)
+	}
+	metrics <- prometheus.MustNewConstMetric(documentsMade, prometheus.CounterValue, float64(d.app.slots.Made()))
+}

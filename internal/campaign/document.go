@@ -74,6 +74,9 @@ const (
 	maxCases         = 10_000
 )
 
+// MaxHold is the longest that a campaign may let a hold keep its place.
+const MaxHold = time.Hour
+
 // Parse reads a campaign file, YAML or JSON, and holds it against the schema (openapi/campaign.schema.json). Its error
 // is a *DocumentError with every fault by line and field. What Compile looks at hasn't been judged then; Load does both.
 func Parse(r io.Reader) (Document, error) {
@@ -194,7 +197,7 @@ func compile(d Document, version int64) (*Campaign, []Fault) {
 		path, what         string
 		value, least, most int
 	}{
-		{"hold_seconds", "is", d.HoldSeconds, 30, 3600},
+		{"hold_seconds", "is", d.HoldSeconds, 30, int(MaxHold / time.Second)},
 		{"book_until_seconds", "is", d.BookUntilSeconds, 0, 90 * 24 * 3600},
 		{"change_until_seconds", "is", d.ChangeUntilSeconds, 0, 90 * 24 * 3600},
 		{"regions", "their number is", len(d.Regions), 1, maxRegions},

@@ -661,6 +661,9 @@ type RegionName struct {
 	// Name A text in both languages.
 	Name   Words  `json:"name"`
 	Region string `json:"region"`
+
+	// SitesPath Where the list of its sites is. Changes with the list, which may be kept for ever.
+	SitesPath string `json:"sites_path"`
 }
 
 // Rollback defines model for Rollback.
@@ -855,6 +858,9 @@ type RoomPath = string
 // SitePath defines model for SitePath.
 type SitePath = string
 
+// SitesHashPath defines model for SitesHashPath.
+type SitesHashPath = string
+
 // VerificationPath defines model for VerificationPath.
 type VerificationPath = string
 
@@ -908,6 +914,12 @@ type GetRegionDayParams struct {
 
 // ListSitesParams defines parameters for ListSites.
 type ListSitesParams struct {
+	// IfNoneMatch The ETag that the caller has.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// ListSitesByHashParams defines parameters for ListSitesByHash.
+type ListSitesByHashParams struct {
 	// IfNoneMatch The ETag that the caller has.
 	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
 }
@@ -1217,6 +1229,9 @@ type ServerInterface interface {
 	// ListSites The sites of a region
 	// (GET /v1/campaigns/{campaign}/regions/{region}/sites)
 	ListSites(ctx echo.Context, campaign CampaignPath, region RegionPath, params ListSitesParams) error
+	// ListSitesByHash The sites of a region, by the content of the list
+	// (GET /v1/campaigns/{campaign}/regions/{region}/sites/{hash})
+	ListSitesByHash(ctx echo.Context, campaign CampaignPath, region RegionPath, hash SitesHashPath, params ListSitesByHashParams) error
 	// GetSiteSlots What is free at a site, on all its days
 	// (GET /v1/campaigns/{campaign}/sites/{site}/slots)
 	GetSiteSlots(ctx echo.Context, campaign CampaignPath, site SitePath, params GetSiteSlotsParams) error
@@ -1607,6 +1622,58 @@ func (w *ServerInterfaceWrapper) ListSites(ctx echo.Context) error {
 	return err
 }
 
+// ListSitesByHash converts echo context to params.
+func (w *ServerInterfaceWrapper) ListSitesByHash(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "campaign" -------------
+	var campaign CampaignPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "campaign", ctx.Param("campaign"), &campaign, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter campaign: %s", err))
+	}
+
+	// ------------- Path parameter "region" -------------
+	var region RegionPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "region", ctx.Param("region"), &region, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter region: %s", err))
+	}
+
+	// ------------- Path parameter "hash" -------------
+	var hash SitesHashPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "hash", ctx.Param("hash"), &hash, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter hash: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListSitesByHashParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch IfNoneMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-None-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-None-Match: %s", err))
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListSitesByHash(ctx, campaign, region, hash, params)
+	return err
+}
+
 // GetSiteSlots converts echo context to params.
 func (w *ServerInterfaceWrapper) GetSiteSlots(ctx echo.Context) error {
 	var err error
@@ -1783,6 +1850,7 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/v1/me", wrapper.GetMe, options.OperationMiddlewares["getMe"]...)
 	router.PUT(options.BaseURL+"/v1/rooms/:room/admission", wrapper.Admit, options.OperationMiddlewares["admit"]...)
 	router.GET(options.BaseURL+"/v1/campaigns/:campaign/regions/:region/sites", wrapper.ListSites, options.OperationMiddlewares["listSites"]...)
+	router.GET(options.BaseURL+"/v1/campaigns/:campaign/regions/:region/sites/:hash", wrapper.ListSitesByHash, options.OperationMiddlewares["listSitesByHash"]...)
 	router.GET(options.BaseURL+"/v1/campaigns/:campaign/regions/:region/days/:date", wrapper.GetRegionDay, options.OperationMiddlewares["getRegionDay"]...)
 	router.GET(options.BaseURL+"/v1/campaigns/:campaign/sites/:site/slots", wrapper.GetSiteSlots, options.OperationMiddlewares["getSiteSlots"]...)
 	router.DELETE(options.BaseURL+"/v1/campaigns/:campaign/hold", wrapper.ReleaseHold, options.OperationMiddlewares["releaseHold"]...)
@@ -4141,6 +4209,136 @@ func (response ListSites503ApplicationProblemPlusJSONResponse) VisitListSitesRes
 	return err
 }
 
+type ListSitesByHashRequestObject struct {
+	Campaign CampaignPath  `json:"campaign"`
+	Region   RegionPath    `json:"region"`
+	Hash     SitesHashPath `json:"hash"`
+	Params   ListSitesByHashParams
+}
+
+type ListSitesByHashResponseObject interface {
+	VisitListSitesByHashResponse(w http.ResponseWriter) error
+}
+
+type ListSitesByHash200ResponseHeaders struct {
+	CacheControl *string
+	ETag         *string
+}
+
+type ListSitesByHash200JSONResponse struct {
+	Body    SiteList
+	Headers ListSitesByHash200ResponseHeaders
+}
+
+func (response ListSitesByHash200JSONResponse) VisitListSitesByHashResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.CacheControl != nil {
+		w.Header().Set("Cache-Control", fmt.Sprint(*response.Headers.CacheControl))
+	}
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListSitesByHash304Response struct {
+}
+
+func (response ListSitesByHash304Response) VisitListSitesByHashResponse(w http.ResponseWriter) error {
+	w.WriteHeader(304)
+	return nil
+}
+
+type ListSitesByHash307ResponseHeaders struct {
+	CacheControl string
+	Location     string
+}
+
+type ListSitesByHash307Response struct {
+	Headers ListSitesByHash307ResponseHeaders
+}
+
+func (response ListSitesByHash307Response) VisitListSitesByHashResponse(w http.ResponseWriter) error {
+	w.Header().Set("Cache-Control", fmt.Sprint(response.Headers.CacheControl))
+	w.Header().Set("Location", fmt.Sprint(response.Headers.Location))
+	w.WriteHeader(307)
+	return nil
+}
+
+type ListSitesByHash400ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response ListSitesByHash400ApplicationProblemPlusJSONResponse) VisitListSitesByHashResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListSitesByHash404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response ListSitesByHash404ApplicationProblemPlusJSONResponse) VisitListSitesByHashResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListSitesByHash500ApplicationProblemPlusJSONResponse struct {
+	InternalApplicationProblemPlusJSONResponse
+}
+
+func (response ListSitesByHash500ApplicationProblemPlusJSONResponse) VisitListSitesByHashResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListSitesByHash503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ListSitesByHash503ApplicationProblemPlusJSONResponse) VisitListSitesByHashResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type GetSiteSlotsRequestObject struct {
 	Campaign CampaignPath `json:"campaign"`
 	Site     SitePath     `json:"site"`
@@ -5017,6 +5215,9 @@ type StrictServerInterface interface {
 	// ListSites The sites of a region
 	// (GET /v1/campaigns/{campaign}/regions/{region}/sites)
 	ListSites(ctx context.Context, request ListSitesRequestObject) (ListSitesResponseObject, error)
+	// ListSitesByHash The sites of a region, by the content of the list
+	// (GET /v1/campaigns/{campaign}/regions/{region}/sites/{hash})
+	ListSitesByHash(ctx context.Context, request ListSitesByHashRequestObject) (ListSitesByHashResponseObject, error)
 	// GetSiteSlots What is free at a site, on all its days
 	// (GET /v1/campaigns/{campaign}/sites/{site}/slots)
 	GetSiteSlots(ctx context.Context, request GetSiteSlotsRequestObject) (GetSiteSlotsResponseObject, error)
@@ -5664,6 +5865,34 @@ func (sh *strictHandler) ListSites(ctx echo.Context, campaign CampaignPath, regi
 		return err
 	} else if validResponse, ok := response.(ListSitesResponseObject); ok {
 		return validResponse.VisitListSitesResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListSitesByHash operation middleware
+func (sh *strictHandler) ListSitesByHash(ctx echo.Context, campaign CampaignPath, region RegionPath, hash SitesHashPath, params ListSitesByHashParams) error {
+	var request ListSitesByHashRequestObject
+
+	request.Campaign = campaign
+	request.Region = region
+	request.Hash = hash
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListSitesByHash(ctx.Request().Context(), request.(ListSitesByHashRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListSitesByHash")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListSitesByHashResponseObject); ok {
+		return validResponse.VisitListSitesByHashResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

@@ -38,8 +38,12 @@ func (s *Server) GetCampaign(_ context.Context, r GetCampaignRequestObject) (Get
 	if err != nil {
 		return nil, err
 	}
+	body, err := s.campaign(c)
+	if err != nil {
+		return nil, err
+	}
 	return GetCampaign200JSONResponse{
-		Body: s.campaign(c), Headers: GetCampaign200ResponseHeaders{CacheControl: &shortly},
+		Body: body, Headers: GetCampaign200ResponseHeaders{CacheControl: &shortly},
 	}, nil
 }
 
@@ -55,7 +59,7 @@ func (s *Server) AskEligibility(_ context.Context, r AskEligibilityRequestObject
 
 func words2(w campaign.Words) Words { return Words{Ko: w.Ko, En: w.En} }
 
-func (s *Server) campaign(c *campaign.Campaign) Campaign {
+func (s *Server) campaign(c *campaign.Campaign) (Campaign, error) {
 	out := Campaign{
 		CampaignId: c.ID, Title: words2(c.Title), Zone: c.Zone, State: CampaignState(c.StateAt(s.Clock.Now())),
 		RulesVersion: c.Version, HoldSeconds: c.HoldSeconds, BookUntilSeconds: c.BookUntilSeconds,
@@ -74,9 +78,15 @@ func (s *Server) campaign(c *campaign.Campaign) Campaign {
 		})
 	}
 	for _, r := range c.Regions {
-		out.Regions = append(out.Regions, RegionName{Region: r.Region, Name: words2(r.Name)})
+		hash, err := s.Slots.SitesHash(c, r.Region)
+		if err != nil {
+			return Campaign{}, err
+		}
+		out.Regions = append(out.Regions, RegionName{
+			Region: r.Region, Name: words2(r.Name), SitesPath: sitesPath(c.ID, r.Region, hash),
+		})
 	}
-	return out
+	return out, nil
 }
 
 // campaignDecision is a decision with the campaign that says its zone and its titles.

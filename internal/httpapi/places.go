@@ -3,47 +3,33 @@ package httpapi
 import (
 	"context"
 	"net/http"
-	"strconv"
-	"strings"
+	"net/url"
 
 	"jari/internal/slot"
 )
 
 // document is a public answer that was encoded before it was asked for.
 type document struct {
-	slot.Document
-	cacheControl string
-	ifNoneMatch  *string
+	*slot.Document
+	cacheControl []string
+	asked        asked
+}
+
+// documentFor is a document as the request of a context asks for it.
+func documentFor(ctx context.Context, d *slot.Document, cacheControl []string) document {
+	a, _ := ctx.Value(askedKey{}).(asked)
+	return document{d, cacheControl, a}
 }
 
 func (d document) write(w http.ResponseWriter) error {
-	h := w.Header()
-	h.Set("Cache-Control", d.cacheControl)
-	h.Set("ETag", d.ETag)
-	if d.ifNoneMatch != nil && matches(*d.ifNoneMatch, d.ETag) {
-		w.WriteHeader(http.StatusNotModified)
-		return nil
-	}
-	h.Set("Content-Type", "application/json")
-	h.Set("Content-Length", strconv.Itoa(len(d.Body)))
-	w.WriteHeader(http.StatusOK)
-	_, err := w.Write(d.Body)
-	return err
-}
-
-// matches compares as RFC 9110 says for If-None-Match: weakly, against a list or *.
-func matches(header, etag string) bool {
-	for candidate := range strings.SplitSeq(header, ",") {
-		candidate = strings.TrimPrefix(strings.TrimSpace(candidate), "W/")
-		if candidate == etag || candidate == "*" {
-			return true
-		}
-	}
-	return false
+	return d.asked.answer(w, d.Document, d.cacheControl)
 }
 
 // VisitListSitesResponse writes the answer.
 func (d document) VisitListSitesResponse(w http.ResponseWriter) error { return d.write(w) }
+
+// VisitListSitesByHashResponse writes the answer.
+func (d document) VisitListSitesByHashResponse(w http.ResponseWriter) error { return d.write(w) }
 
 // VisitGetRegionDayResponse writes the answer.
 func (d document) VisitGetRegionDayResponse(w http.ResponseWriter) error { return d.write(w) }
@@ -52,7 +38,7 @@ func (d document) VisitGetRegionDayResponse(w http.ResponseWriter) error { retur
 func (d document) VisitGetSiteSlotsResponse(w http.ResponseWriter) error { return d.write(w) }
 
 // ListSites answers GET /v1/campaigns/{campaign}/regions/{region}/sites.
-func (s *Server) ListSites(_ context.Context, r ListSitesRequestObject) (ListSitesResponseObject, error) {
+func (s *Server) ListSites(ctx context.Context, r ListSitesRequestObject) (ListSitesResponseObject, error) {
 	c, err := s.Campaigns.Get(r.Campaign)
 	if err != nil {
 		return nil, err
@@ -61,7 +47,31 @@ func (s *Server) ListSites(_ context.Context, r ListSitesRequestObject) (ListSit
 	if err != nil {
 		return nil, err
 	}
-	return document{d, long, r.Params.IfNoneMatch}, nil
+	return documentFor(ctx, d, longHeader), nil
+}
+
+// ListSitesByHash answers GET /v1/campaigns/{campaign}/regions/{region}/sites/{hash}.
+func (s *Server) ListSitesByHash(ctx context.Context, r ListSitesByHashRequestObject) (ListSitesByHashResponseObject, error) {
+	c, err := s.Campaigns.Get(r.Campaign)
+	if err != nil {
+		return nil, err
+	}
+	d, err := s.Slots.RegionSites(c, r.Region)
+	if err != nil {
+		return nil, err
+	}
+	if d.Hash() != r.Hash {
+		// A list of another time, or one that an instance has that knows more or less than this one.
+		return ListSitesByHash307Response{ListSitesByHash307ResponseHeaders{
+			Location: sitesPath(c.ID, r.Region, d.Hash()), CacheControl: noStoreHeader[0],
+		}}, nil
+	}
+	return documentFor(ctx, d, foreverHeader), nil
+}
+
+// sitesPath is where the list of the sites of a region with this content is.
+func sitesPath(campaign, region, hash string) string {
+	return "/v1/campaigns/" + url.PathEscape(campaign) + "/regions/" + url.PathEscape(region) + "/sites/" + hash
 }
 
 // GetRegionDay answers GET /v1/campaigns/{campaign}/regions/{region}/days/{date}.
@@ -70,11 +80,11 @@ func (s *Server) GetRegionDay(ctx context.Context, r GetRegionDayRequestObject) 
 	if err != nil {
 		return nil, err
 	}
-	d, err := s.Slots.RegionDay(ctx, c, r.Region, r.Date)
+	d, err := s.Slots.RegionDay(c, r.Region, r.Date)
 	if err != nil {
 		return nil, err
 	}
-	return document{d, shortly, r.Params.IfNoneMatch}, nil
+	return documentFor(ctx, d, shortlyHeader), nil
 }
 
 // GetSiteSlots answers GET /v1/campaigns/{campaign}/sites/{site}/slots.
@@ -83,9 +93,9 @@ func (s *Server) GetSiteSlots(ctx context.Context, r GetSiteSlotsRequestObject) 
 	if err != nil {
 		return nil, err
 	}
-	d, err := s.Slots.SiteSlots(ctx, c, r.Site)
+	d, err := s.Slots.SiteSlots(c, r.Site)
 	if err != nil {
 		return nil, err
 	}
-	return document{d, shortly, r.Params.IfNoneMatch}, nil
+	return documentFor(ctx, d, shortlyHeader), nil
 }

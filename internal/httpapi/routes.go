@@ -45,6 +45,7 @@ var operations = []operation{
 	{"admit", person},
 	// What is free.
 	{"listSites", public},
+	{"listSitesByHash", public},
 	{"getRegionDay", public},
 	{"getSiteSlots", public},
 	// Holding a place.
@@ -119,7 +120,30 @@ func (s *Server) register(e *echo.Echo) error {
 	}
 	e.GET("/docs", page)
 	e.GET("/docs/*", page)
+	for id, c := range contract.operations {
+		if c.guard == public && c.route.Method == http.MethodGet && !c.developmentOnly {
+			e.HEAD(echoPath(c.route.Path), asGet(e, echoPath(c.route.Path)))
+		}
+		for path, d := range documents {
+			if d.operation == id && (c.guard != public || c.route.Method != http.MethodGet || echoPath(c.route.Path) != path) {
+				return fmt.Errorf("operation %s isn't a public GET of %s, and would be answered before its guard", id, path)
+			}
+		}
+	}
 	return checkDeclared(e, contract)
+}
+
+// asGet answers HEAD as GET is answered; the server that writes the answer leaves the body out.
+func asGet(e *echo.Echo, path string) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		r := c.Request()
+		get := *r
+		get.Method = http.MethodGet
+		c.SetRequest(&get)
+		// The same route, so it has the same parameters, with the handler of GET.
+		e.Router().Find(http.MethodGet, echo.GetPath(r), c)
+		return c.Handler()(c)
+	}
 }
 
 // unknownPath answers as if the route didn't exist.
@@ -133,6 +157,9 @@ func checkDeclared(e *echo.Echo, contract *contract) error {
 	known := map[string]bool{}
 	for _, c := range contract.operations {
 		known[c.route.Method+" "+echoPath(c.route.Path)] = true
+		if c.guard == public && c.route.Method == http.MethodGet {
+			known[http.MethodHead+" "+echoPath(c.route.Path)] = true
+		}
 	}
 	for _, p := range pages {
 		known[http.MethodGet+" "+p] = true

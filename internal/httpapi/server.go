@@ -2,14 +2,16 @@ package httpapi
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/base64"
 	"fmt"
 	"log/slog"
+	"maps"
+	"math/rand/v2"
 	"net/http"
 	"net/netip"
 	"runtime/debug"
 	"strconv"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -52,7 +54,7 @@ type Options struct {
 type Server struct {
 	Options
 	origins  *http.CrossOriginProtection
-	requests *prometheus.HistogramVec
+	requests *durations
 }
 
 // New returns the handler of the public API, or says which route declares no guard.
@@ -63,22 +65,24 @@ func New(o Options) (http.Handler, error) {
 			return nil, fmt.Errorf("allowed origin: %w", err)
 		}
 	}
-	s.requests = prometheus.NewHistogramVec(prometheus.HistogramOpts{
+	histogram := prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Name: "jari_http_request_seconds", Help: "Time to answer, by route, method and status.",
 		Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
 	}, []string{"route", "method", "status"})
-	if err := o.Metrics.Register(s.requests); err != nil {
+	if err := o.Metrics.Register(histogram); err != nil {
 		return nil, fmt.Errorf("registering metrics: %w", err)
 	}
+	s.requests = newDurations(histogram)
 
 	e := echo.New()
 	e.HideBanner, e.HidePort = true, true
 	e.HTTPErrorHandler = s.answerProblem
 	e.IPExtractor = ipExtractor(o.TrustedProxies)
-	e.Use(s.observe, recoverPanic, headers, deadline(o.Deadline))
+	e.Use(s.observe, recoverPanic, headers)
 	if len(o.AllowedOrigins) > 0 {
 		e.Use(crossOrigin(o.AllowedOrigins))
 	}
+	e.Use(s.answerKnown, deadline(o.Deadline))
 	if err := s.register(e); err != nil {
 		return nil, err
 	}
@@ -97,13 +101,24 @@ func ipExtractor(trusted []netip.Prefix) echo.IPExtractor {
 	return echo.ExtractIPFromXFFHeader(options...)
 }
 
-const requestIDKey = "request_id"
-
 // requestID names the request in its answer and in the log. It is made here: a client's own would let it write into the
 // log what it likes.
-func requestID(c echo.Context) string {
-	id, _ := c.Get(requestIDKey).(string)
-	return id
+func requestID(c echo.Context) string { return c.Response().Header().Get(echo.HeaderXRequestID) }
+
+// newRequestID is unlike any other for long enough to find a request in a log. It is no secret, so it needn't be one that
+// nobody could guess, which would cost a call of the kernel for each request.
+func newRequestID() string {
+	const letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+	var id [12]byte
+	random := rand.Uint64() //nolint:gosec // a name, not a secret
+	for i := range id {
+		if i == len(id)/2 {
+			random = rand.Uint64() //nolint:gosec // a name, not a secret
+		}
+		id[i] = letters[random%uint64(len(letters))]
+		random /= uint64(len(letters))
+	}
+	return string(id[:])
 }
 
 // observe gives the request its id, and measures and logs it. Neither has personal data: the route is the template,
@@ -111,11 +126,8 @@ func requestID(c echo.Context) string {
 func (s *Server) observe(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		start := s.Clock.Real()
-		var random [9]byte
-		_, _ = rand.Read(random[:]) // never fails: the runtime stops the process instead
-		id := base64.RawURLEncoding.EncodeToString(random[:])
-		c.Set(requestIDKey, id)
-		c.Response().Header().Set(echo.HeaderXRequestID, id)
+		id, asked := newRequestID(), method(c.Request().Method)
+		c.Response().Header()[echo.HeaderXRequestID] = []string{id}
 		if err := next(c); err != nil {
 			c.Error(err)
 		}
@@ -125,16 +137,51 @@ func (s *Server) observe(next echo.HandlerFunc) echo.HandlerFunc {
 		}
 		took := s.Clock.Real().Sub(start)
 		answered := c.Response().Status
-		s.requests.WithLabelValues(route, method(c.Request().Method), strconv.Itoa(answered)).Observe(took.Seconds())
+		s.requests.with(series{route, asked, answered}).Observe(took.Seconds())
 		level := slog.LevelDebug
 		if answered >= http.StatusInternalServerError {
 			level = slog.LevelWarn
 		}
-		s.Log.LogAttrs(c.Request().Context(), level, "request",
-			slog.String("request_id", id), slog.String("method", method(c.Request().Method)), slog.String("route", route),
-			slog.Int("status", answered), slog.Duration("took", took.Round(time.Microsecond)))
+		if ctx := c.Request().Context(); s.Log.Enabled(ctx, level) {
+			s.Log.LogAttrs(ctx, level, "request",
+				slog.String("request_id", id), slog.String("method", asked), slog.String("route", route),
+				slog.Int("status", answered), slog.Duration("took", took.Round(time.Microsecond)))
+		}
 		return nil
 	}
+}
+
+// series is what requests are measured by.
+type series struct {
+	route, method string
+	status        int
+}
+
+// durations measures requests. Which series of the histogram is meant is found once: there are few, and finding one costs
+// more than measuring. The map is replaced whole and never changed.
+type durations struct {
+	histogram *prometheus.HistogramVec
+	adding    sync.Mutex
+	known     atomic.Pointer[map[series]prometheus.Observer]
+}
+
+func newDurations(histogram *prometheus.HistogramVec) *durations {
+	d := &durations{histogram: histogram}
+	d.known.Store(&map[series]prometheus.Observer{})
+	return d
+}
+
+func (d *durations) with(s series) prometheus.Observer {
+	if o, ok := (*d.known.Load())[s]; ok {
+		return o
+	}
+	d.adding.Lock()
+	defer d.adding.Unlock()
+	next := maps.Clone(*d.known.Load())
+	o := d.histogram.WithLabelValues(s.route, s.method, strconv.Itoa(s.status))
+	next[s] = o
+	d.known.Store(&next)
+	return o
 }
 
 // method bounds what a client can make a label or a log field of.
@@ -191,10 +238,10 @@ func crossOrigin(origins []string) echo.MiddlewareFunc {
 func headers(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		h := c.Response().Header()
-		h.Set(echo.HeaderCacheControl, "no-store")
-		h.Set(echo.HeaderXContentTypeOptions, "nosniff")
-		h.Set("Referrer-Policy", "no-referrer")
-		h.Set(echo.HeaderXFrameOptions, "DENY")
+		h["Cache-Control"] = noStoreHeader
+		h["X-Content-Type-Options"] = noSniffHeader
+		h["Referrer-Policy"] = noReferrer
+		h["X-Frame-Options"] = noFramesHeader
 		return next(c)
 	}
 }

@@ -6,14 +6,16 @@ import (
 	"time"
 )
 
-// Directory says where and when the published slots of a campaign are, in 24 bytes a slot, so that an id that isn't one
+// Directory says where and when the published slots of a campaign are, in 28 bytes a slot, so that an id that isn't one
 // is refused without asking a store. It is replaced whole and never changed.
 type Directory struct {
 	revision int64
-	sites    []string // by number
-	records  []record // by slot id
-	// bySite are the positions in records of each site's slots, by start.
-	bySite map[string][]int32
+	sites    []string         // by number
+	numbers  map[string]int32 // the numbers of sites
+	records  []record         // by slot id
+	// order are the positions in records by site and start; those of site n begin at from[n] and end at from[n+1].
+	order []int32
+	from  []int32
 }
 
 type record struct {
@@ -23,46 +25,76 @@ type record struct {
 	site    int32
 }
 
-// newDirectory makes a directory of places, which come by id.
-func newDirectory(revision int64, places []Place) *Directory {
-	d := &Directory{revision: revision, records: make([]record, len(places)), bySite: map[string][]int32{}}
-	numbers := map[string]int32{}
-	for i, p := range places {
-		number, known := numbers[p.Site]
-		if !known {
-			number = int32(len(d.sites)) //nolint:gosec // fewer sites than slots, fewer slots than 2^31
-			numbers[p.Site] = number
-			d.sites = append(d.sites, p.Site)
-		}
-		d.records[i] = record{
-			id: p.ID, start: p.StartsAt.Unix(), site: number,
-			minutes: int32(p.EndsAt.Sub(p.StartsAt) / time.Minute), //nolint:gosec // at most a day
-		}
-		d.bySite[p.Site] = append(d.bySite[p.Site], int32(i))
+// newDirectory makes a directory that places are added to, by id, until finish is called.
+func newDirectory(revision int64) *Directory {
+	return &Directory{revision: revision, numbers: map[string]int32{}}
+}
+
+func (d *Directory) add(p Place) {
+	number, known := d.numbers[p.Site]
+	if !known {
+		number = int32(len(d.sites)) //nolint:gosec // fewer sites than slots, fewer slots than 2^31
+		d.numbers[p.Site] = number
+		d.sites = append(d.sites, p.Site)
 	}
-	for _, positions := range d.bySite {
-		slices.SortFunc(positions, func(a, b int32) int { return cmp.Compare(d.records[a].start, d.records[b].start) })
+	d.records = append(d.records, record{
+		id: p.ID, start: p.StartsAt.Unix(), site: number,
+		minutes: int32(p.EndsAt.Sub(p.StartsAt) / time.Minute), //nolint:gosec // at most a day
+	})
+}
+
+// finish puts the slots of each site in order.
+func (d *Directory) finish() {
+	d.records = slices.Clip(d.records)
+	d.from = make([]int32, len(d.sites)+1)
+	for _, r := range d.records {
+		d.from[r.site+1]++
 	}
-	return d
+	for n := range d.sites {
+		d.from[n+1] += d.from[n]
+	}
+	d.order = make([]int32, len(d.records))
+	next := slices.Clone(d.from)
+	for i, r := range d.records {
+		d.order[next[r.site]] = int32(i) //nolint:gosec // fewer slots than 2^31
+		next[r.site]++
+	}
+	for n := range d.sites {
+		slices.SortFunc(d.order[d.from[n]:d.from[n+1]], func(a, b int32) int {
+			return cmp.Compare(d.records[a].start, d.records[b].start)
+		})
+	}
+}
+
+// position is that of a slot in records.
+func (d *Directory) position(id int64) (int, bool) {
+	return slices.BinarySearchFunc(d.records, id, func(r record, id int64) int { return cmp.Compare(r.id, id) })
 }
 
 // Get returns the place of a slot.
 func (d *Directory) Get(id int64) (Place, bool) {
-	i, ok := slices.BinarySearchFunc(d.records, id, func(r record, id int64) int { return cmp.Compare(r.id, id) })
+	i, ok := d.position(id)
 	if !ok {
 		return Place{}, false
 	}
 	return d.place(i), true
 }
 
-// At returns the places of a site, by start.
-func (d *Directory) At(site string) []Place {
-	positions := d.bySite[site]
-	places := make([]Place, len(positions))
-	for i, p := range positions {
-		places[i] = d.place(int(p))
+// at are the positions of the slots of a site, by start.
+func (d *Directory) at(site string) []int32 {
+	n, ok := d.numbers[site]
+	if !ok {
+		return nil
 	}
-	return places
+	return d.order[d.from[n]:d.from[n+1]]
+}
+
+// between picks the positions of slots that start from one instant on and before another, out of those of a site.
+func (d *Directory) between(positions []int32, from, to time.Time) []int32 {
+	byStart := func(p int32, at int64) int { return cmp.Compare(d.records[p].start, at) }
+	first, _ := slices.BinarySearchFunc(positions, from.Unix(), byStart)
+	last, _ := slices.BinarySearchFunc(positions, to.Unix(), byStart)
+	return positions[first:last]
 }
 
 // Len is how many slots the directory has.

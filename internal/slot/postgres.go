@@ -11,23 +11,6 @@ import (
 	"jari/internal/postgres"
 )
 
-// loadPlaces reads where and when all slots of a campaign are, by id.
-func loadPlaces(ctx context.Context, pool *pgxpool.Pool, campaign string) ([]Place, error) {
-	rows, err := pool.Query(ctx, `
-		SELECT slot_id, site_id, starts_at, ends_at FROM slots WHERE campaign_id = $1 ORDER BY slot_id`, campaign)
-	if err != nil {
-		return nil, postgres.Unreachable(fmt.Errorf("reading the slots of %s: %w", campaign, err))
-	}
-	places, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (p Place, err error) {
-		err = row.Scan(&p.ID, &p.Site, &p.StartsAt, &p.EndsAt)
-		return p, err
-	})
-	if err != nil {
-		return nil, postgres.Unreachable(fmt.Errorf("reading the slots of %s: %w", campaign, err))
-	}
-	return places, nil
-}
-
 // selectCopies reads slots as copies, in the order of scanCopy; a condition follows.
 const selectCopies = `
 	SELECT slot_id, capacity, booked, state, version, (SELECT generation::text FROM store_generation) FROM slots WHERE `

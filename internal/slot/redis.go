@@ -34,9 +34,6 @@ const (
 	// bookedLife is how long a person is marked as booked: longer than any retry of placing is on its way, and than the
 	// rush in which a second place would be missed. After it, confirming still refuses a second booking.
 	bookedLife = 2 * time.Hour
-	// changedLife is how long a change is remembered for instances that have yet to hear of it. One that was cut off for
-	// longer reads everything anew.
-	changedLife = 10 * time.Minute
 )
 
 // outcome is what place_hold.lua answered.
@@ -271,24 +268,4 @@ func applyCopies(
 		})
 	}
 	return found, jariredis.Unreachable(err)
-}
-
-// countHolds counts the live holds of slots in one round trip.
-func countHolds(ctx context.Context, client *redis.Client, campaign string, slots []int64, now time.Time) (map[int64]int, error) {
-	pipe := client.Pipeline()
-	replies := make([]*redis.IntCmd, len(slots))
-	after := "(" + strconv.FormatInt(now.UnixMilli(), 10)
-	for i, s := range slots {
-		replies[i] = pipe.ZCount(ctx, holdsKey(campaign, s), after, "+inf")
-	}
-	if _, err := pipe.Exec(ctx); err != nil {
-		return nil, jariredis.Unreachable(err)
-	}
-	counts := make(map[int64]int, len(slots))
-	for i, s := range slots {
-		if n := int(replies[i].Val()); n > 0 {
-			counts[s] = n
-		}
-	}
-	return counts, nil
 }

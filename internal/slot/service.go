@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strconv"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -39,13 +40,22 @@ type Service struct {
 	limits    Limits
 	log       *slog.Logger
 
-	placer      *placer
-	directories atomic.Pointer[map[string]*Directory]
-	loads       singleflight.Group
-	siteStates  *otter.Cache[siteKey, *siteState]
-	regionDays  *otter.Cache[regionDayKey, *regionDay]
-	looks       *otter.Cache[slotKey, bool]
+	placer *placer
+	loads  singleflight.Group
+	looks  *otter.Cache[slotKey, bool]
+
+	// What remains, in memory (availability.go, changes.go), and the documents of it (view.go, document.go).
+	started                          time.Time
+	shelves                          atomic.Pointer[map[string]*shelf]
+	refreshing, following, surveying sync.Mutex
+	views                            *otter.Cache[Name, *view]
+	made                             atomic.Uint64
+	lists                            sync.Map // of *siteLists by campaign
+	listing                          sync.Mutex
 }
+
+// maxLooks bounds how many looks are remembered.
+const maxLooks = 20_000
 
 // NewService returns a service that knows no slot until Refresh has run.
 func NewService(
@@ -54,73 +64,23 @@ func NewService(
 ) (*Service, error) {
 	s := &Service{
 		pool: pool, redis: client, campaigns: campaigns, clock: clk, tokens: tokens, limits: limits, log: log,
-		placer: newPlacer(client, limits.Queue),
+		placer: newPlacer(client, limits.Queue), started: clk.Real(),
 	}
-	s.directories.Store(&map[string]*Directory{})
+	s.shelves.Store(&map[string]*shelf{})
 	var err error
-	if s.siteStates, err = otter.New(&otter.Options[siteKey, *siteState]{
-		MaximumSize: maxCachedDocuments, ExpiryCalculator: otter.ExpiryWriting[siteKey, *siteState](documentLife),
-	}); err != nil {
-		return nil, fmt.Errorf("making the cache of site documents: %w", err)
-	}
-	if s.regionDays, err = otter.New(&otter.Options[regionDayKey, *regionDay]{
-		MaximumSize: maxCachedDocuments, ExpiryCalculator: otter.ExpiryWriting[regionDayKey, *regionDay](documentLife),
-	}); err != nil {
-		return nil, fmt.Errorf("making the cache of region documents: %w", err)
+	if s.views, err = newViews(); err != nil {
+		return nil, err
 	}
 	if s.looks, err = otter.New(&otter.Options[slotKey, bool]{
-		MaximumSize: maxCachedDocuments, ExpiryCalculator: otter.ExpiryWriting[slotKey, bool](time.Second),
+		MaximumSize: maxLooks, ExpiryCalculator: otter.ExpiryWriting[slotKey, bool](time.Second),
 	}); err != nil {
 		return nil, fmt.Errorf("making the cache of looks: %w", err)
 	}
 	return s, nil
 }
 
-// Watch reloads the directories of campaigns whose slots changed, each second until ctx ends.
-func (s *Service) Watch(ctx context.Context) {
-	tick := time.NewTicker(time.Second)
-	defer tick.Stop()
-	for {
-		if err := s.Refresh(ctx); err != nil && ctx.Err() == nil {
-			s.log.Warn("the directory of slots can't be reloaded; the one before stays", "error", err)
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-	}
-}
-
-// Refresh loads the directories of campaigns whose slots changed since they were loaded.
-func (s *Service) Refresh(ctx context.Context) error {
-	campaigns, err := s.campaigns.List()
-	if err != nil {
-		return err
-	}
-	old := *s.directories.Load()
-	next := make(map[string]*Directory, len(campaigns))
-	changed := len(campaigns) != len(old)
-	for _, c := range campaigns {
-		sites, err := s.campaigns.Sites(c.ID)
-		if err != nil {
-			return err
-		}
-		d := old[c.ID]
-		if d == nil || d.revision != sites.Revision {
-			places, err := loadPlaces(ctx, s.pool, c.ID)
-			if err != nil {
-				return err
-			}
-			d, changed = newDirectory(sites.Revision, places), true
-		}
-		next[c.ID] = d
-	}
-	if changed {
-		s.directories.Store(&next)
-	}
-	return nil
-}
+// Close ends what the service does beside answering.
+func (s *Service) Close() { s.looks.StopAllGoroutines() }
 
 // Find returns the place of a public slot id of a campaign, or fault.CodeSlotNotFound. No store is asked.
 func (s *Service) Find(campaignID, slotID string) (Place, error) {
@@ -134,11 +94,15 @@ func (s *Service) Find(campaignID, slotID string) (Place, error) {
 
 // Get returns the place of a slot of a campaign.
 func (s *Service) Get(campaignID string, id int64) (Place, bool) {
-	d, ok := (*s.directories.Load())[campaignID]
+	sh, ok := (*s.shelves.Load())[campaignID]
 	if !ok {
 		return Place{}, false
 	}
-	return d.Get(id)
+	b := sh.board.Load()
+	if b == nil {
+		return Place{}, false
+	}
+	return b.directory.Get(id)
 }
 
 // Wish is what a person wants held.
@@ -282,6 +246,9 @@ func (s *Service) GivenUp(ctx context.Context, campaignID string, holds []token.
 // misses is looked at again when it says no to somebody.
 func (s *Service) Push(ctx context.Context, campaignID string, copies []Copy, decided map[int64][]Decided) error {
 	_, err := applyCopies(ctx, s.redis, campaignID, copies, decided)
+	if sh := (*s.shelves.Load())[campaignID]; sh != nil {
+		sh.learn(copies, decided, err == nil, s.clock.Real())
+	}
 	return err
 }
 

@@ -117,6 +117,14 @@ func (h *house) refresh(t *testing.T) {
 	}
 }
 
+// catchUp brings what documents show up to date with both stores.
+func (h *house) catchUp(t *testing.T) {
+	t.Helper()
+	if err := h.CatchUp(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // places are the slots of a site, by start.
 func (h *house) places(t *testing.T, site string) []slot.Place {
 	t.Helper()
@@ -560,9 +568,9 @@ func TestWithoutRedisHoldsWaitAndDocumentsGoOn(t *testing.T) {
 	if e := refused(t, err, fault.CodeStoreUnavailable); e.RetryAfter <= 0 {
 		t.Fatal("the refusal doesn't say when to try again")
 	}
-	d, err := h.SiteSlots(t.Context(), h.campaign, "here")
-	if err != nil || !strings.Contains(string(d.Body), `"remaining":3`) {
-		t.Fatalf("without Redis a document shows what isn't booked: %s %v", d.Body, err)
+	d, err := h.SiteSlots(h.campaign, "here")
+	if err != nil || !strings.Contains(string(d.Plain.Body), `"remaining":3`) {
+		t.Fatalf("without Redis a document shows %s %v", d.Plain.Body, err)
 	}
 	// Restarted empty: the copy is loaded again, and the place can be held.
 	if err := stores.Redis().Restart(t.Context()); err != nil {
@@ -594,7 +602,8 @@ func TestDocumentsShowWhatRemains(t *testing.T) {
 	if _, err := h.pool.Exec(t.Context(), `UPDATE slots SET booked = 2, version = version + 1 WHERE slot_id = $1`, places[1].ID); err != nil {
 		t.Fatal(err)
 	}
-	d, err := h.SiteSlots(t.Context(), h.campaign, "here")
+	h.catchUp(t)
+	d, err := h.SiteSlots(h.campaign, "here")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -603,29 +612,29 @@ func TestDocumentsShowWhatRemains(t *testing.T) {
 		`{"slot_id":"%d","starts_at":"2021-07-26T10:00:00+09:00","ends_at":"2021-07-26T11:00:00+09:00","remaining":1},`+
 		`{"slot_id":"%d","starts_at":"2021-07-26T11:00:00+09:00","ends_at":"2021-07-26T12:00:00+09:00","remaining":3}]}`,
 		places[0].ID, places[1].ID, places[2].ID)
-	if diff := cmp.Diff(want, string(d.Body)); diff != "" {
+	if diff := cmp.Diff(want, string(d.Plain.Body)); diff != "" {
 		t.Fatal(diff)
 	}
-	day, err := h.RegionDay(t.Context(), h.campaign, "seoul", civil.Date{Year: 2021, Month: 7, Day: 26})
+	day, err := h.RegionDay(h.campaign, "seoul", civil.Date{Year: 2021, Month: 7, Day: 26})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(`{"campaign_id":"night","region":"seoul","date":"2021-07-26","sites":[`+
-		`{"site_id":"far","remaining":9},{"site_id":"here","remaining":6},{"site_id":"near","remaining":9}]}`, string(day.Body)); diff != "" {
+		`{"site_id":"far","remaining":9},{"site_id":"here","remaining":6},{"site_id":"near","remaining":9}]}`, string(day.Plain.Body)); diff != "" {
 		t.Fatal(diff)
 	}
 	for _, empty := range []struct {
 		region string
 		day    civil.Date
 	}{{"seoul", civil.Date{Year: 2021, Month: 7, Day: 27}}, {"empty", civil.Date{Year: 2021, Month: 7, Day: 26}}, {"seoul", civil.Date{Year: 1999, Month: 1, Day: 1}}} {
-		day, err := h.RegionDay(t.Context(), h.campaign, empty.region, empty.day)
-		if err != nil || !strings.Contains(string(day.Body), `"sites":[]`) {
-			t.Fatalf("%v: %s %v", empty, day.Body, err)
+		day, err := h.RegionDay(h.campaign, empty.region, empty.day)
+		if err != nil || !strings.Contains(string(day.Plain.Body), `"sites":[]`) {
+			t.Fatalf("%v: %s %v", empty, day.Plain.Body, err)
 		}
 	}
-	_, err = h.RegionDay(t.Context(), h.campaign, "mars", civil.Date{Year: 2021, Month: 7, Day: 26})
+	_, err = h.RegionDay(h.campaign, "mars", civil.Date{Year: 2021, Month: 7, Day: 26})
 	refused(t, err, fault.CodeRegionNotFound)
-	_, err = h.SiteSlots(t.Context(), h.campaign, "mars")
+	_, err = h.SiteSlots(h.campaign, "mars")
 	refused(t, err, fault.CodeSiteNotFound)
 }
 
@@ -634,9 +643,9 @@ func TestNothingRemainsOnceBookingHasClosed(t *testing.T) {
 	h := setup(t, 3)
 	place := h.places(t, "here")[0]
 	h.clock.Set(h.campaign.BookUntil(place.StartsAt))
-	d, err := h.SiteSlots(t.Context(), h.campaign, "here")
-	if err != nil || strings.Count(string(d.Body), `"remaining":0`) != 1 {
-		t.Fatalf("%s %v", d.Body, err)
+	d, err := h.SiteSlots(h.campaign, "here")
+	if err != nil || strings.Count(string(d.Plain.Body), `"remaining":0`) != 1 {
+		t.Fatalf("%s %v", d.Plain.Body, err)
 	}
 }
 
@@ -646,6 +655,7 @@ func TestAlternativesAreNearInTimeAndSpace(t *testing.T) {
 	here := h.places(t, "here")
 	h.place(t, h.wish(here[1], uuid.New()))
 	h.place(t, h.wish(here[0], uuid.New()))
+	h.catchUp(t)
 	got := h.Alternatives(t.Context(), h.campaign, here[1], civil.Date{Year: 2021, Month: 7, Day: 26}, civil.Date{Year: 2021, Month: 8, Day: 14})
 	var sites []string
 	for _, a := range got {

@@ -1,0 +1,194 @@
+package httpapi
+
+import (
+	"context"
+	"net/http"
+	"strings"
+
+	"github.com/labstack/echo/v4"
+
+	"jari/internal/slot"
+)
+
+// Public documents are encoded before anybody asks, so answering is finding one and writing it. One that is known is
+// found by the path alone, in front of what other requests need: its request was held against the contract when it was
+// asked for first, and what has a guard never gets here.
+
+// Headers as answers share them; nobody changes them.
+var (
+	jsonType       = []string{echo.MIMEApplicationJSON}
+	gzipEncoding   = []string{"gzip"}
+	byEncoding     = []string{"Accept-Encoding"}
+	shortlyHeader  = []string{shortly}
+	longHeader     = []string{long}
+	foreverHeader  = []string{"public, max-age=31536000, immutable"}
+	noStoreHeader  = []string{"no-store"}
+	noSniffHeader  = []string{"nosniff"}
+	noReferrer     = []string{"no-referrer"}
+	noFramesHeader = []string{"DENY"}
+)
+
+// maxIfNoneMatch is the contract's; a longer one is refused there.
+const maxIfNoneMatch = 200
+
+// known finds documents by the parameters of their paths; it knows no document that doesn't exist.
+type known func(s *Server, parameters []string) (d *slot.Document, cacheControl []string)
+
+// documents are the operations that answer with documents, by their paths. None has a guard other than public.
+var documents = map[string]struct {
+	operation string
+	known     known
+}{
+	"/v1/campaigns/:campaign/sites/:site/slots": {"getSiteSlots", func(s *Server, p []string) (*slot.Document, []string) {
+		return s.Slots.Known(slot.SiteName(p[0], p[1])), shortlyHeader
+	}},
+	"/v1/campaigns/:campaign/regions/:region/days/:date": {"getRegionDay", func(s *Server, p []string) (*slot.Document, []string) {
+		return s.Slots.Known(slot.RegionDayName(p[0], p[1], p[2])), shortlyHeader
+	}},
+	"/v1/campaigns/:campaign/regions/:region/sites": {"listSites", func(s *Server, p []string) (*slot.Document, []string) {
+		return s.sites(p[0], p[1]), longHeader
+	}},
+	"/v1/campaigns/:campaign/regions/:region/sites/:hash": {"listSitesByHash", func(s *Server, p []string) (*slot.Document, []string) {
+		if d := s.sites(p[0], p[1]); d != nil && d.Hash() == p[2] {
+			return d, foreverHeader
+		}
+		return nil, nil
+	}},
+}
+
+// sites is the list of the sites of a region, or nil.
+func (s *Server) sites(campaign, region string) *slot.Document {
+	c, err := s.Campaigns.Get(campaign)
+	if err != nil {
+		return nil
+	}
+	d, err := s.Slots.RegionSites(c, region)
+	if err != nil {
+		return nil
+	}
+	return d
+}
+
+// answerKnown answers requests for documents that are known, and hands on all others.
+func (s *Server) answerKnown(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		document, ok := documents[c.Path()]
+		r := c.Request()
+		if !ok || (r.Method != http.MethodGet && r.Method != http.MethodHead) {
+			return next(c)
+		}
+		a := asksFor(r)
+		// A path with escapes has other spellings, and parameters that aren't decoded yet.
+		if r.URL.RawPath == "" && !a.unusual {
+			if d, cacheControl := document.known(s, c.ParamValues()); d != nil {
+				return a.answer(c.Response(), d, cacheControl)
+			}
+		}
+		c.SetRequest(r.WithContext(context.WithValue(r.Context(), askedKey{}, a)))
+		return next(c)
+	}
+}
+
+// asked is what of a request for a document matters for its answer, besides the path.
+type asked struct {
+	ifNoneMatch string
+	gzip, head  bool
+	unusual     bool // it may not fit the contract
+}
+
+// askedKey finds asked in a context.
+type askedKey struct{}
+
+func asksFor(r *http.Request) asked {
+	a := asked{gzip: acceptsGzip(r.Header["Accept-Encoding"]), head: r.Method == http.MethodHead}
+	switch tags := r.Header["If-None-Match"]; len(tags) {
+	case 0:
+	case 1:
+		a.ifNoneMatch, a.unusual = tags[0], len(tags[0]) > maxIfNoneMatch
+	default:
+		a.unusual = true
+	}
+	return a
+}
+
+// acceptsGzip tells whether a client can read gzip, which it says in a list with weights; 0 is no.
+func acceptsGzip(lines []string) bool {
+	others := false
+	for _, line := range lines {
+		for coding := range strings.SplitSeq(line, ",") {
+			name, weight, weighed := strings.Cut(coding, ";")
+			name = strings.TrimSpace(name)
+			accepts := !weighed || !zero(weight)
+			if strings.EqualFold(name, "gzip") {
+				return accepts
+			}
+			others = others || (name == "*" && accepts)
+		}
+	}
+	return others
+}
+
+// zero tells whether a weight, such as q=0.5, is none at all.
+func zero(weight string) bool {
+	name, value, _ := strings.Cut(weight, "=")
+	return strings.EqualFold(strings.TrimSpace(name), "q") && strings.Trim(strings.TrimSpace(value), "0.") == ""
+}
+
+// answer writes the document, or that the client has it already.
+func (a asked) answer(w http.ResponseWriter, d *slot.Document, cacheControl []string) error {
+	encoded := &d.Plain
+	if a.gzip {
+		if packed := d.Gzip(); packed != nil {
+			encoded = packed
+		}
+	}
+	h := w.Header()
+	h["Cache-Control"] = cacheControl
+	if vary := h["Vary"]; len(vary) > 0 {
+		h["Vary"] = append(vary[:len(vary):len(vary)], byEncoding...)
+	} else {
+		h["Vary"] = byEncoding
+	}
+	if a.ifNoneMatch != "" {
+		if has := matching(a.ifNoneMatch, encoded, d); has != nil {
+			h["Etag"] = has.ETag[:]
+			w.WriteHeader(http.StatusNotModified)
+			return nil
+		}
+	}
+	h["Etag"] = encoded.ETag[:]
+	h["Content-Type"] = jsonType
+	h["Content-Length"] = encoded.Length[:]
+	if encoded != &d.Plain {
+		h["Content-Encoding"] = gzipEncoding
+	}
+	w.WriteHeader(http.StatusOK)
+	if a.head {
+		return nil
+	}
+	_, err := w.Write(encoded.Body)
+	return err
+}
+
+// matching is the encoding of a document that a client has already: the one that it would get, or the plain one, which
+// says the same.
+func matching(ifNoneMatch string, encoded *slot.Encoded, d *slot.Document) *slot.Encoded {
+	if matches(ifNoneMatch, encoded.ETag[0]) {
+		return encoded
+	}
+	if encoded != &d.Plain && matches(ifNoneMatch, d.Plain.ETag[0]) {
+		return &d.Plain
+	}
+	return nil
+}
+
+// matches compares as RFC 9110 says for If-None-Match: weakly, against a list or *.
+func matches(header, etag string) bool {
+	for candidate := range strings.SplitSeq(header, ",") {
+		candidate = strings.TrimPrefix(strings.TrimSpace(candidate), "W/")
+		if candidate == etag || candidate == "*" {
+			return true
+		}
+	}
+	return false
+}

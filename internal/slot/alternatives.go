@@ -1,0 +1,104 @@
+package slot
+
+import (
+	"cmp"
+	"context"
+	"math"
+	"slices"
+	"time"
+
+	"jari/internal/campaign"
+	"jari/internal/civil"
+)
+
+// Available is a slot with what remains of it.
+type Available struct {
+	Place
+	Remaining int
+}
+
+// Limits of what is offered instead of a full slot.
+const (
+	alternativesHere  = 4 // times at the same site
+	alternativesSites = 3 // other sites of the region
+)
+
+// Alternatives are slots with room instead of one that is full, among the days that the person may book: the nearest
+// times at the same site, then the nearest other sites of the region on the same day. It is advice, asks no store, and
+// never fails: it only finds less.
+func (s *Service) Alternatives(_ context.Context, c *campaign.Campaign, wanted Place, from, to civil.Date) []Available {
+	sh := (*s.shelves.Load())[c.ID]
+	if sh == nil {
+		return nil
+	}
+	b := sh.board.Load()
+	if b == nil {
+		return nil
+	}
+	w := wish{
+		Place: wanted, campaign: c, now: s.clock.Now(),
+		from: civil.Midnight(from, c.Location), to: civil.Midnight(civil.AddDays(to, 1), c.Location),
+	}
+	found := sh.nearest(b, wanted.Site, w, alternativesHere)
+	here, ok := b.sites.Get(wanted.Site)
+	if !ok {
+		return found
+	}
+	day, err := s.regionDay(c, here.Region, civil.Of(wanted.StartsAt, c.Location))
+	if err != nil {
+		return found
+	}
+	var others []campaign.Site
+	for _, r := range day.sites {
+		if other, ok := b.sites.Get(r.site); ok && r.remaining > 0 && r.site != wanted.Site {
+			others = append(others, other)
+		}
+	}
+	slices.SortStableFunc(others, func(a, b campaign.Site) int { return cmp.Compare(distance(here, a), distance(here, b)) })
+	for _, other := range others[:min(alternativesSites, len(others))] {
+		found = append(found, sh.nearest(b, other.ID, w, 1)...)
+	}
+	return found
+}
+
+// wish is a slot that somebody wanted, and between which instants they may have another.
+type wish struct {
+	Place
+	campaign *campaign.Campaign
+	now      time.Time
+	from, to time.Time
+}
+
+// nearest are the slots of a site with room that start the nearest to the one that was wanted.
+func (sh *shelf) nearest(b *board, site string, w wish, most int) []Available {
+	sh.mu.RLock()
+	defer sh.mu.RUnlock()
+	var found []Available
+	far := func(a Available) time.Duration { return a.StartsAt.Sub(w.StartsAt).Abs() }
+	for _, p := range b.directory.between(b.directory.at(site), w.from, w.to) {
+		a := Available{Place: b.directory.place(int(p)), Remaining: b.rows[p].remaining()}
+		if a.Remaining == 0 || a.ID == w.ID || !w.now.Before(w.campaign.BookUntil(a.StartsAt)) {
+			continue
+		}
+		i := len(found)
+		for i > 0 && far(a) < far(found[i-1]) {
+			i--
+		}
+		if i < most {
+			found = slices.Insert(found, i, a)
+			found = found[:min(most, len(found))]
+		}
+	}
+	return found
+}
+
+// distance orders sites by how far they are, well enough within a region: on a plane whose degrees of longitude are
+// shortened by the latitude. Sites without coordinates come last.
+func distance(a, b campaign.Site) float64 {
+	if a.Latitude == nil || b.Latitude == nil {
+		return math.MaxFloat64
+	}
+	y := *a.Latitude - *b.Latitude
+	x := (*a.Longitude - *b.Longitude) * math.Cos(*a.Latitude*math.Pi/180)
+	return x*x + y*y
+}

@@ -1,0 +1,21 @@
+package slot
+
+import (
+	"context"
+	"unsafe"
+)
+
+// BytesPerSlot is what the directory and the rows take for a slot, without those of its site.
+const BytesPerSlot = unsafe.Sizeof(record{}) + unsafe.Sizeof(int32(0)) + unsafe.Sizeof(row{})
+
+// ChangedLife is how long a change is remembered.
+const ChangedLife = changedLife
+
+// Kept is how many documents are kept.
+func (s *Service) Kept() int {
+	s.views.CleanUp()
+	return s.views.EstimatedSize()
+}
+
+// Follow asks Redis what changed, as Watch does.
+func (s *Service) Follow(ctx context.Context) error { return s.follow(ctx) }
