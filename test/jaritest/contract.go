@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"net/http"
 	"net/url"
 	"strings"
@@ -67,6 +66,9 @@ func (c *contract) check(r *http.Request, sent []byte, got Response) error {
 			return fmt.Errorf("the server answered %d to a request that the contract refuses: %w", got.Status, err)
 		}
 	}
+	if r.Method == http.MethodHead {
+		return checkHead(route, got)
+	}
 	answer := &openapi3filter.ResponseValidationInput{
 		RequestValidationInput: request, Status: got.Status, Header: got.Header,
 		Options: &openapi3filter.Options{MultiError: true, IncludeResponseStatus: true},
@@ -77,6 +79,17 @@ func (c *contract) check(r *http.Request, sent []byte, got Response) error {
 	}
 	if declared := route.Operation.Responses.Status(got.Status); declared != nil && len(declared.Value.Content) == 0 && len(got.Body) > 0 {
 		return fmt.Errorf("the answer %d has a body and the contract says it has none", got.Status)
+	}
+	return nil
+}
+
+// checkHead is for answers that say what GET would, without saying it.
+func checkHead(route *routers.Route, got Response) error {
+	if len(got.Body) > 0 {
+		return errors.New("the answer to HEAD has a body")
+	}
+	if got.Status != http.StatusMethodNotAllowed && route.Operation.Responses.Status(got.Status) == nil {
+		return fmt.Errorf("the contract doesn't allow the answer %d", got.Status)
 	}
 	return nil
 }
@@ -116,9 +129,13 @@ func (c *contract) find(r *http.Request) (*routers.Route, map[string]string) {
 		if !ok {
 			continue
 		}
-		if operation := item.GetOperation(r.Method); operation != nil {
+		method := r.Method
+		if method == http.MethodHead {
+			method = http.MethodGet // the same without a body; the contract doesn't list it
+		}
+		if operation := item.GetOperation(method); operation != nil {
 			return &routers.Route{
-				Spec: c.document, Path: path, PathItem: item, Method: r.Method, Operation: operation,
+				Spec: c.document, Path: path, PathItem: item, Method: method, Operation: operation,
 			}, parameters
 		}
 	}
@@ -178,7 +195,7 @@ func Operations(t testing.TB) []Operation {
 	return all
 }
 
-// Methods are those that the contract has at a path.
+// Methods are those that are answered at a path: what the contract has, and HEAD where anybody may GET.
 func Methods(t testing.TB, path string) map[string]bool {
 	t.Helper()
 	methods := map[string]bool{}
@@ -186,8 +203,11 @@ func Methods(t testing.TB, path string) map[string]bool {
 	if item == nil {
 		t.Fatalf("the contract has no path %s", path)
 	}
-	for method := range maps.Keys(item.Operations()) {
+	for method, o := range item.Operations() {
 		methods[method] = true
+		if method == http.MethodGet && o.Extensions["x-jari-guard"] == "public" && o.Extensions["x-jari-development"] == nil {
+			methods[http.MethodHead] = true
+		}
 	}
 	return methods
 }
