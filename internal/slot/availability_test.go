@@ -48,6 +48,14 @@ func (h *house) another(t *testing.T, client *redis.Client) *house {
 	return &other
 }
 
+// catchUp brings what documents show up to date with both stores.
+func (h *house) catchUp(t testing.TB) {
+	t.Helper()
+	if err := h.CatchUp(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // watch lets the instance follow what changes until the test's end.
 func (h *house) watch(t *testing.T) {
 	t.Helper()

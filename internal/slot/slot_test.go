@@ -117,14 +117,6 @@ func (h *house) refresh(t *testing.T) {
 	}
 }
 
-// catchUp brings what documents show up to date with both stores.
-func (h *house) catchUp(t *testing.T) {
-	t.Helper()
-	if err := h.CatchUp(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-}
-
 // places are the slots of a site, by start.
 func (h *house) places(t *testing.T, site string) []slot.Place {
 	t.Helper()
