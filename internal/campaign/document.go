@@ -74,9 +74,6 @@ const (
 	maxCases         = 10_000
 )
 
-// MaxHold is the longest that a campaign may let a hold keep its place.
-const MaxHold = time.Hour
-
 // Parse reads a campaign file, YAML or JSON, and holds it against the schema (openapi/campaign.schema.json). Its error
 // is a *DocumentError with every fault by line and field. What Compile looks at hasn't been judged then; Load does both.
 func Parse(r io.Reader) (Document, error) {
@@ -197,7 +194,7 @@ func compile(d Document, version int64) (*Campaign, []Fault) {
 		path, what         string
 		value, least, most int
 	}{
-		{"hold_seconds", "is", d.HoldSeconds, 30, int(MaxHold / time.Second)},
+		{"hold_seconds", "is", d.HoldSeconds, 30, int(LongestHold / time.Second)},
 		{"book_until_seconds", "is", d.BookUntilSeconds, 0, 90 * 24 * 3600},
 		{"change_until_seconds", "is", d.ChangeUntilSeconds, 0, 90 * 24 * 3600},
 		{"regions", "their number is", len(d.Regions), 1, maxRegions},
@@ -333,6 +330,9 @@ func (c *Campaign) StateAt(at time.Time) State {
 
 // Hold is how long a hold keeps its place.
 func (c *Campaign) Hold() time.Duration { return time.Duration(c.HoldSeconds) * time.Second }
+
+// LongestHold is the longest that any campaign's holds may last.
+const LongestHold = time.Hour
 
 // BookUntil is the last instant (exclusive) at which a slot that starts at startsAt can be held.
 func (c *Campaign) BookUntil(startsAt time.Time) time.Time {

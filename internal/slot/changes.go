@@ -35,7 +35,7 @@ var (
 const (
 	// changedLife is how long a change is remembered for instances that have yet to hear of it. Longer than any hold lives,
 	// so that the slots of all live holds are among those that changed: an instance that starts learns of every one.
-	changedLife = campaign.MaxHold + grace + time.Minute
+	changedLife = campaign.LongestHold + grace + time.Minute
 	// followEvery is how often Redis is asked what changed. With a document's second (documentLife) a slot that is shown is
 	// less than two seconds old.
 	followEvery = 500 * time.Millisecond
