@@ -12,6 +12,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/redis/go-redis/v9"
 
+	"jari/internal/campaign"
 	jariredis "jari/internal/redis"
 )
 
@@ -74,6 +75,7 @@ func evalPlacement(ctx context.Context, pipe redis.Pipeliner, p placement, plain
 	args := []any{
 		p.ID.String(), FormatID(p.Slot), p.ttl.Milliseconds(), grace.Milliseconds(), p.limit, p.window.Milliseconds(),
 		instead, prior, replaces, p.Actor.String(), p.Wave, p.RulesVersion, p.JudgedAt.UnixMilli(), changedLife.Milliseconds(),
+		campaign.LongestHold.Milliseconds(),
 	}
 	if plain {
 		return placeHoldScript.Eval(ctx, pipe, keys, args...)

@@ -71,7 +71,7 @@ type house struct {
 }
 
 // setup publishes a campaign whose slots, hourly from nine to twelve on 26 July, have the given capacity.
-func setup(t *testing.T, capacity int) house {
+func setup(t testing.TB, capacity int) house {
 	t.Helper()
 	h := house{pool: storetest.Postgres(t), redis: storetest.Redis(t), clock: clock.NewManual(night)}
 	h.publish(t, capacity)
@@ -98,7 +98,7 @@ func setup(t *testing.T, capacity int) house {
 	return h
 }
 
-func (h *house) publish(t *testing.T, capacity int) {
+func (h *house) publish(t testing.TB, capacity int) {
 	t.Helper()
 	slots := fmt.Sprintf("templates:\n  day:\n    weekdays: [mon]\n    from: 2021-07-26\n    to: 2021-07-26\n"+
 		"    hours: [{from: \"09:00\", to: \"12:00\", every_minutes: 60, capacity: %d}]\n", capacity)
@@ -110,7 +110,7 @@ func (h *house) publish(t *testing.T, capacity int) {
 	}
 }
 
-func (h *house) refresh(t *testing.T) {
+func (h *house) refresh(t testing.TB) {
 	t.Helper()
 	if err := errors.Join(h.campaigns.Refresh(t.Context()), h.Refresh(t.Context())); err != nil {
 		t.Fatal(err)
@@ -118,7 +118,7 @@ func (h *house) refresh(t *testing.T) {
 }
 
 // places are the slots of a site, by start.
-func (h *house) places(t *testing.T, site string) []slot.Place {
+func (h *house) places(t testing.TB, site string) []slot.Place {
 	t.Helper()
 	var ids []int64
 	rows, err := h.pool.Query(t.Context(), `SELECT slot_id FROM slots WHERE site_id = $1 ORDER BY starts_at`, site)

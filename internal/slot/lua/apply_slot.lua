@@ -27,7 +27,9 @@ for i = 4, #KEYS do
   dropped = dropped + redis.call('ZREM', KEYS[2], hold)
   local latest = redis.call('HGET', KEYS[i], 'hold')
   if not latest or latest == hold then
-    redis.call('DEL', KEYS[i])
+    if latest then
+      redis.call('DEL', KEYS[i])
+    end
     if booked == '1' then
       redis.call('HSET', KEYS[i], 'booked', '1')
       redis.call('PEXPIRE', KEYS[i], ARGV[7])
@@ -36,7 +38,10 @@ for i = 4, #KEYS do
 end
 if replaced > 0 or dropped > 0 then
   local t = redis.call('TIME')
-  redis.call('ZADD', KEYS[3], t[1] * 1000 + math.floor(t[2] / 1000), ARGV[8])
-  redis.call('PEXPIRE', KEYS[3], ARGV[9])
+  local now = t[1] * 1000 + math.floor(t[2] / 1000)
+  redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', now) -- holds that are over
+  if redis.call('ZADD', KEYS[3], now, ARGV[8]) == 1 then
+    redis.call('PEXPIRE', KEYS[3], ARGV[9]) -- whoever reads it renews this
+  end
 end
 return replaced

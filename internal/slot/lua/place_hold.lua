@@ -16,7 +16,7 @@
 -- ARGV[8]  prior_slot: the slot that KEYS[5] belongs to, or ''
 -- ARGV[9]  replaces: the booking to be moved, or ''
 -- ARGV[10] actor   ARGV[11] wave   ARGV[12] rules version   ARGV[13] judged at, ms of shown time
--- ARGV[14] how long KEYS[6] is kept, in ms
+-- ARGV[14] how long KEYS[6] is kept, in ms   ARGV[15] the longest that any hold may last, in ms
 --
 -- Returns an array; its first element is one of
 --   placed, same, holds_other   then the fields of the hold (see fields below)
@@ -73,17 +73,20 @@ end
 if copy[3] ~= 'open' then
   return {'closed', copy[3]}
 end
-if tonumber(redis.call('GET', KEYS[4]) or '0') >= tonumber(ARGV[5]) then
-  return {'limit', math.max(redis.call('PTTL', KEYS[4]), 1)}
-end
-
-redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', now)
-local holds = redis.call('ZCARD', KEYS[2])
+-- What is over stays in the set until the copy is next replaced, and isn't counted.
+local holds = redis.call('ZCOUNT', KEYS[2], now, '+inf')
 if live and held_slot == ARGV[2] then
   holds = holds - 1 -- one's own, which the new one takes the place of
 end
 if tonumber(copy[2]) + holds >= tonumber(copy[1]) then
   return {'full'}
+end
+-- Counted only when there is a place to have, and before anything is changed.
+local placements = redis.call('INCR', KEYS[4])
+if placements == 1 then
+  redis.call('PEXPIRE', KEYS[4], ARGV[6])
+elseif placements > tonumber(ARGV[5]) then
+  return {'limit', math.max(redis.call('PTTL', KEYS[4]), 1)}
 end
 
 if live then
@@ -91,23 +94,20 @@ if live then
 end
 local expires, forget = now + ttl, now + ttl + grace
 redis.call('ZADD', KEYS[2], forget, ARGV[1])
--- The set must outlive its longest hold; a slot that had a longer one keeps that expiry.
-if redis.call('PTTL', KEYS[2]) < ttl + grace then
-  redis.call('PEXPIREAT', KEYS[2], forget)
-end
+-- The set must outlive its longest hold, also one that was placed while holds lasted longer.
+redis.call('PEXPIREAT', KEYS[2], forget + tonumber(ARGV[15]))
 if mine[7] then
   redis.call('HDEL', KEYS[3], 'booked') -- this is a move; confirming it sets the mark again
 end
 redis.call('HSET', KEYS[3], 'hold', ARGV[1], 'slot', ARGV[2], 'placed', now, 'expires', expires, 'forget', forget,
   'released', '0', 'replaces', ARGV[9], 'actor', ARGV[10], 'wave', ARGV[11], 'rules', ARGV[12], 'judged', ARGV[13])
 redis.call('PEXPIREAT', KEYS[3], forget)
-if redis.call('INCR', KEYS[4]) == 1 then
-  redis.call('PEXPIRE', KEYS[4], ARGV[6])
-end
-redis.call('ZADD', KEYS[6], now, ARGV[2])
+local new = redis.call('ZADD', KEYS[6], now, ARGV[2])
 if live and held_slot ~= ARGV[2] then
-  redis.call('ZADD', KEYS[6], now, held_slot)
+  new = new + redis.call('ZADD', KEYS[6], now, held_slot)
 end
-redis.call('PEXPIRE', KEYS[6], ARGV[14])
+if new > 0 then
+  redis.call('PEXPIRE', KEYS[6], ARGV[14]) -- whoever reads it renews this
+end
 -- As answer() would read it back.
 return {'placed', ARGV[1], ARGV[2], tostring(now), tostring(expires), ARGV[9], ARGV[10], ARGV[11], ARGV[12], ARGV[13]}

@@ -14,6 +14,7 @@ end
 redis.call('ZREM', KEYS[2], ARGV[1])
 redis.call('HSET', KEYS[1], 'released', '1')
 local t = redis.call('TIME')
-redis.call('ZADD', KEYS[3], t[1] * 1000 + math.floor(t[2] / 1000), ARGV[2])
-redis.call('PEXPIRE', KEYS[3], ARGV[3])
+if redis.call('ZADD', KEYS[3], t[1] * 1000 + math.floor(t[2] / 1000), ARGV[2]) == 1 then
+  redis.call('PEXPIRE', KEYS[3], ARGV[3]) -- whoever reads it renews this
+end
 return 'released'
