@@ -99,9 +99,14 @@ func (s *Service) Hold(ctx context.Context, c *campaign.Campaign, who Claimant, 
 	return hold, err
 }
 
+// lookTimeout bounds the look at Postgres that a mark in Redis asks for.
+const lookTimeout = 5 * time.Second
+
 // placeUnlessBooked asks Postgres whether the person has really booked, as Redis says, before somebody is kept out by a
 // mark that a lost message left behind.
 func (s *Service) placeUnlessBooked(ctx context.Context, w slot.Wish) (slot.Hold, error) {
+	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
+	defer cancel()
 	b, err := s.loadLatest(ctx, w.Campaign.ID, w.Person)
 	switch {
 	case err == nil && b.Status == Active:

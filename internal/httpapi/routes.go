@@ -91,7 +91,11 @@ func (s *Server) register(e *echo.Echo) error {
 			middlewares[id] = []echo.MiddlewareFunc{unknownPath}
 			continue
 		}
-		middlewares[id] = []echo.MiddlewareFunc{s.guard(g), contract.validate(c, max(c.bodyBytes, s.BodyBytes))}
+		if answer, ok := rush[id]; ok {
+			middlewares[id] = append(middlewares[id], s.answerRush(g, answer))
+		}
+		middlewares[id] = append(middlewares[id],
+			deadline(s.Deadline), s.guard(g), contract.validate(c, max(c.bodyBytes, s.BodyBytes)))
 	}
 	for _, o := range operations {
 		if _, known := contract.operations[o.id]; !known {

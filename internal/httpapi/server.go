@@ -82,7 +82,7 @@ func New(o Options) (http.Handler, error) {
 	if len(o.AllowedOrigins) > 0 {
 		e.Use(crossOrigin(o.AllowedOrigins))
 	}
-	e.Use(s.answerKnown, deadline(o.Deadline))
+	e.Use(s.answerKnown)
 	if err := s.register(e); err != nil {
 		return nil, err
 	}

@@ -1,0 +1,207 @@
+package httpapi
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"net/http"
+	"strconv"
+	"sync"
+
+	"github.com/labstack/echo/v4"
+
+	"jari/internal/booking"
+)
+
+// Two operations make the night: placing a hold and confirming it. Holding each of their requests against the contract by
+// the library, binding it and encoding its answer by generated code cost more than all else that this process does for it.
+// So a request that is certainly right is read and answered here, by hand; whatever is in any way unusual goes the way of
+// all others, which finds the words for what is wrong with it. A fuzz test holds both against each other: what is accepted
+// here is accepted there, and understood as the same.
+
+// rushBody is the longest body that is read here: a hold token and its name are shorter.
+const rushBody = 1024
+
+// rushed answers an operation for who asks and what was read, if it is certainly right; otherwise it says that it didn't.
+type rushed func(s *Server, c echo.Context, a *asking, body []byte) (answered bool, err error)
+
+// rush are the operations that are answered here.
+var rush = map[string]rushed{"placeHold": rushHold, "confirmBooking": rushBooking}
+
+// rushBodies are read into, and answers are encoded into.
+var rushBodies = sync.Pool{New: func() any { return new(bytes.Buffer) }}
+
+// answerRush answers what is certainly right, after the operation's own guard, and hands on everything else.
+func (s *Server) answerRush(g guard, answer rushed) echo.MiddlewareFunc {
+	return func(next echo.HandlerFunc) echo.HandlerFunc {
+		return func(c echo.Context) error {
+			r := c.Request()
+			types := r.Header["Content-Type"]
+			if len(types) != 1 || types[0] != echo.MIMEApplicationJSON || r.ContentLength <= 0 || r.ContentLength > rushBody {
+				return next(c)
+			}
+			a := asking{language: languages[0]} // only refusals have a language, and they find it themselves
+			if err := s.identify(c, g, &a); err != nil {
+				return err
+			}
+			buffer, _ := rushBodies.Get().(*bytes.Buffer)
+			defer rushBodies.Put(buffer)
+			buffer.Reset()
+			if _, err := io.CopyN(buffer, r.Body, r.ContentLength); err != nil {
+				r.Body = io.NopCloser(io.MultiReader(bytes.NewReader(bytes.Clone(buffer.Bytes())), r.Body))
+				return next(c)
+			}
+			answered, err := answer(s, c, &a, buffer.Bytes())
+			if !answered && err == nil {
+				r.Body = io.NopCloser(bytes.NewReader(bytes.Clone(buffer.Bytes())))
+				return next(c)
+			}
+			return err
+		}
+	}
+}
+
+func rushHold(s *Server, c echo.Context, a *asking, body []byte) (bool, error) {
+	wish, ok := readHoldRequest(body)
+	if !ok || wish.Replaces != "" { // a move reads a booking first: that waits for Postgres, and has a deadline
+		return false, nil
+	}
+	campaign, err := s.Campaigns.Get(c.Param("campaign"))
+	if err != nil {
+		return false, err
+	}
+	h, err := s.Bookings.Hold(c.Request().Context(), campaign, claimant(a.session), wish)
+	if err != nil {
+		return true, inCampaign(campaign, err)
+	}
+	hold, err := s.hold(h)
+	if err != nil {
+		return true, err
+	}
+	return true, writeJSON(c.Response(), http.StatusOK, hold)
+}
+
+func rushBooking(s *Server, c echo.Context, a *asking, body []byte) (bool, error) {
+	holdToken, ok := readConfirmation(body)
+	if !ok {
+		return false, nil
+	}
+	campaign, err := s.Campaigns.Get(c.Param("campaign"))
+	if err != nil {
+		return false, err
+	}
+	b, fresh, err := s.Bookings.Confirm(c.Request().Context(), campaign, a.session.Person, holdToken)
+	switch {
+	case err != nil:
+		return true, inCampaign(campaign, err)
+	case fresh:
+		return true, writeJSON(c.Response(), http.StatusCreated, s.booking(campaign, b))
+	default:
+		return true, writeJSON(c.Response(), http.StatusOK, s.booking(campaign, b))
+	}
+}
+
+// writeJSON answers as the generated code does.
+func writeJSON(w *echo.Response, status int, v any) error {
+	buffer, _ := rushBodies.Get().(*bytes.Buffer)
+	defer rushBodies.Put(buffer)
+	buffer.Reset()
+	if err := json.NewEncoder(buffer).Encode(v); err != nil {
+		return err
+	}
+	h := w.Header()
+	h[echo.HeaderContentType] = jsonType
+	h[echo.HeaderContentLength] = []string{strconv.Itoa(buffer.Len())}
+	w.WriteHeader(status)
+	_, err := w.Write(buffer.Bytes())
+	return err
+}
+
+// readHoldRequest reads a HoldRequest that certainly fits the contract.
+func readHoldRequest(body []byte) (wish booking.HoldRequest, ok bool) {
+	const longest = 64
+	ok = readFlat(body, func(name, value []byte) bool {
+		var into *string
+		switch string(name) {
+		case "slot_id":
+			into = &wish.Slot
+		case "instead_of":
+			into = &wish.InsteadOf
+		case "replaces":
+			into = &wish.Replaces
+		}
+		if into == nil || *into != "" || len(value) == 0 || len(value) > longest {
+			return false
+		}
+		*into = string(value)
+		return true
+	})
+	return wish, ok && wish.Slot != ""
+}
+
+// readConfirmation reads the hold token of a Confirmation that certainly fits the contract.
+func readConfirmation(body []byte) (holdToken string, ok bool) {
+	ok = readFlat(body, func(name, value []byte) bool {
+		if string(name) != "hold_token" || holdToken != "" || len(value) == 0 {
+			return false
+		}
+		holdToken = string(value)
+		return true
+	})
+	return holdToken, ok && holdToken != ""
+}
+
+// readFlat reads a JSON object of texts, all of printable ASCII without escapes, and gives each member to take, until take
+// doesn't want one. It is false for everything else, right or wrong.
+func readFlat(body []byte, take func(name, value []byte) bool) bool {
+	rest := body
+	skip := func() {
+		for len(rest) > 0 && (rest[0] == ' ' || rest[0] == '\n' || rest[0] == '\r' || rest[0] == '\t') {
+			rest = rest[1:]
+		}
+	}
+	symbol := func(want byte) bool {
+		skip()
+		if len(rest) == 0 || rest[0] != want {
+			return false
+		}
+		rest = rest[1:]
+		return true
+	}
+	text := func() (inside []byte, ok bool) {
+		if !symbol('"') {
+			return nil, false
+		}
+		for i, b := range rest {
+			switch {
+			case b == '"':
+				inside, rest = rest[:i], rest[i+1:]
+				return inside, true
+			case b < ' ' || b > '~' || b == '\\':
+				return nil, false
+			}
+		}
+		return nil, false
+	}
+	if !symbol('{') {
+		return false
+	}
+	for {
+		name, ok := text()
+		if !ok || !symbol(':') {
+			return false
+		}
+		value, ok := text()
+		if !ok || !take(name, value) {
+			return false
+		}
+		if symbol(',') {
+			continue
+		}
+		if !symbol('}') {
+			return false
+		}
+		skip()
+		return len(rest) == 0
+	}
+}
