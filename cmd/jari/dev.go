@@ -110,6 +110,7 @@ func (c devCommand) serve(w surroundings, cfg config.Config, log *slog.Logger, p
 		return err
 	}
 	log.Info(describe(published))
+	app.Tune()
 	a, err := app.New(w.ctx, cfg, log)
 	if err != nil {
 		return err

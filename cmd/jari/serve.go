@@ -28,6 +28,7 @@ func (serveCommand) Run(w surroundings) error {
 	if err != nil {
 		return errors.Join(fmt.Errorf("JARI_OPS_LISTEN: %w", err), public.Close())
 	}
+	app.Tune()
 	a, err := app.New(w.ctx, cfg, log)
 	if err != nil {
 		return errors.Join(err, public.Close(), operations.Close())

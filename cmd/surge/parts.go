@@ -100,6 +100,7 @@ func (realPart) Run(w surroundings) error {
 	if err != nil {
 		return errors.Join(err, public.Close())
 	}
+	app.Tune()
 	a, err := app.New(w.ctx, cfg, log)
 	if err != nil {
 		return errors.Join(err, public.Close(), operations.Close())

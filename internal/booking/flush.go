@@ -11,6 +11,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgtype"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"jari/internal/postgres"
@@ -110,18 +111,18 @@ func lock(ctx context.Context, conn *pgx.Conn, campaignID string, endings []endi
 		// As one array, so that the primary key serves it; the slot of a booking never changes, so it needs no lock yet.
 		batch.Queue(lockSlots+`ANY($1::bigint[] ||
 			ARRAY(SELECT slot_id FROM bookings WHERE campaign_id = $2 AND booking_id = ANY($3)))
-			ORDER BY slot_id FOR UPDATE`, slots, campaignID, replaced).Query(onSlots)
+			ORDER BY slot_id FOR UPDATE`, slots, campaignID, postgres.UUIDs(replaced)).Query(onSlots)
 	}
 	if len(named) > 0 {
 		batch.Queue(`SELECT `+columns+` FROM bookings WHERE campaign_id = $1 AND booking_id = ANY($2)
-			ORDER BY booking_id FOR UPDATE`, campaignID, named).
+			ORDER BY booking_id FOR UPDATE`, campaignID, postgres.UUIDs(named)).
 			Query(collect(l.ending, func(b Booking, _ uuid.UUID) uuid.UUID { return b.ID }))
 	}
 	if len(holds) > 0 {
-		batch.Queue(`SELECT `+columns+` FROM bookings WHERE campaign_id = $1 AND hold_id = ANY($2)`, campaignID, holds).
+		batch.Queue(`SELECT `+columns+` FROM bookings WHERE campaign_id = $1 AND hold_id = ANY($2)`, campaignID, postgres.UUIDs(holds)).
 			Query(collect(l.decided, func(_ Booking, hold uuid.UUID) uuid.UUID { return hold }))
 		batch.Queue(`SELECT `+columns+` FROM bookings WHERE campaign_id = $1 AND person_id = ANY($2) AND status = 'active'`,
-			campaignID, persons).
+			campaignID, postgres.UUIDs(persons)).
 			Query(collect(l.active, func(b Booking, _ uuid.UUID) uuid.UUID { return b.Person }))
 	}
 	batch.Queue(`SELECT clock_timestamp(), now()`).QueryRow(func(row pgx.Row) error { return row.Scan(&l.now, &l.began) })
@@ -191,8 +192,8 @@ const insertRows = `
 
 func (r *rows) arguments(campaignID string) []any {
 	return []any{
-		campaignID, r.ids, r.holds, r.slots, r.persons, r.actors, r.statuses, r.reasons, r.references,
-		r.series, r.sequences, r.replaces, r.waves, r.rules, r.judged, r.held,
+		campaignID, postgres.UUIDs(r.ids), postgres.UUIDs(r.holds), r.slots, postgres.UUIDs(r.persons), postgres.UUIDs(r.actors),
+		r.statuses, r.reasons, r.references, postgres.UUIDs(r.series), r.sequences, postgres.UUIDs(r.replaces), r.waves, r.rules, r.judged, r.held,
 	}
 }
 
@@ -271,12 +272,12 @@ func write(
 	if len(cancelled) > 0 {
 		batch.Queue(`
 			UPDATE bookings SET status = 'cancelled', ended_at = now(), sequence = sequence + 1
-			WHERE campaign_id = $1 AND booking_id = ANY($2) AND status = 'active'`, campaignID, cancelled)
+			WHERE campaign_id = $1 AND booking_id = ANY($2) AND status = 'active'`, campaignID, postgres.UUIDs(cancelled))
 	}
 	if len(superseded) > 0 {
 		batch.Queue(`
 			UPDATE bookings SET status = 'superseded', ended_at = now()
-			WHERE campaign_id = $1 AND booking_id = ANY($2) AND status = 'active'`, campaignID, superseded)
+			WHERE campaign_id = $1 AND booking_id = ANY($2) AND status = 'active'`, campaignID, postgres.UUIDs(superseded))
 		// Without ON CONFLICT: a move that can't be written must take its superseding back with it.
 		batch.Queue(insertRows, moves.arguments(campaignID)...)
 	}
@@ -290,11 +291,11 @@ func write(
 	made := make(map[uuid.UUID]bool, len(requests))
 	if len(others.ids) > 0 || len(sure.units) > 0 {
 		batch.Queue(insertAndCount, append(others.arguments(campaignID),
-			units.slots, units.deltas, sure.events.bookings, sure.events.kinds, sure.events.actors, uuid.New(), NoticeKind)...).
+			units.slots, units.deltas, postgres.UUIDs(sure.events.bookings), sure.events.kinds, postgres.UUIDs(sure.events.actors), uuid.New(), NoticeKind)...).
 			Query(func(rows pgx.Rows) error {
-				var id uuid.UUID
+				var id pgtype.UUID
 				_, err := pgx.ForEachRow(rows, []any{&id}, func() error {
-					made[id] = true
+					made[id.Bytes] = true
 					return nil
 				})
 				return err
