@@ -21,12 +21,12 @@ var (
 	placeHoldSource string
 	//go:embed lua/release_hold.lua
 	releaseHoldSource string
-	//go:embed lua/apply_slot.lua
-	applySlotSource string
+	//go:embed lua/apply_slots.lua
+	applySlotsSource string
 
 	placeHoldScript   = redis.NewScript(placeHoldSource)
 	releaseHoldScript = redis.NewScript(releaseHoldSource)
-	applySlotScript   = redis.NewScript(applySlotSource)
+	applySlotsScript  = redis.NewScript(applySlotsSource)
 )
 
 const (
@@ -221,22 +221,19 @@ type applied struct {
 	drift int // copies that were older
 }
 
-// applyCopies pushes copies, and drops decided holds of each slot, in one pipeline.
+// applyMost are the slots of one call of apply_slots.lua: while it runs, nobody else is answered.
+const applyMost = 64
+
+// applyCopies pushes copies, and drops decided holds of each slot, in one round trip for every applyMost slots.
 func applyCopies(
 	ctx context.Context, client *redis.Client, campaign string, copies []Copy, decided map[int64][]Decided,
 ) (found applied, err error) {
-	if len(copies) == 0 {
-		return applied{}, nil
-	}
-	run := func(eval func(pipe redis.Pipeliner, keys []string, args []any) *redis.Cmd) error {
-		pipe := client.Pipeline()
-		replies := make([]*redis.Cmd, 0, len(copies))
-		for _, c := range copies {
-			keys := []string{copyKey(campaign, c.Slot), holdsKey(campaign, c.Slot), changedKey(campaign)}
-			args := []any{
-				c.Capacity, c.Booked, string(c.State), c.Version, c.Generation, copyLife.Milliseconds(), bookedLife.Milliseconds(),
-				FormatID(c.Slot), changedLife.Milliseconds(),
-			}
+	for chunk := range slices.Chunk(copies, applyMost) {
+		keys := []string{changedKey(campaign)}
+		args := []any{copyLife.Milliseconds(), bookedLife.Milliseconds(), changedLife.Milliseconds()}
+		for _, c := range chunk {
+			keys = append(keys, copyKey(campaign, c.Slot), holdsKey(campaign, c.Slot))
+			args = append(args, FormatID(c.Slot), c.Capacity, c.Booked, string(c.State), c.Version, c.Generation, len(decided[c.Slot]))
 			for _, d := range decided[c.Slot] {
 				booked := "0"
 				if d.Booked {
@@ -245,12 +242,13 @@ func applyCopies(
 				keys = append(keys, personKey(campaign, d.Person))
 				args = append(args, d.Hold.String(), booked)
 			}
-			replies = append(replies, eval(pipe, keys, args))
 		}
-		_, err := pipe.Exec(ctx)
-		found = applied{}
-		for _, reply := range replies {
-			switch n, _ := reply.Int(); n {
+		results, err := applySlotsScript.Run(ctx, client, keys, args...).Int64Slice()
+		if err != nil {
+			return found, jariredis.Unreachable(err)
+		}
+		for _, result := range results {
+			switch result {
 			case 1:
 				found.newer++
 			case 2:
@@ -258,16 +256,6 @@ func applyCopies(
 				found.drift++
 			}
 		}
-		return err
 	}
-	err = run(func(pipe redis.Pipeliner, keys []string, args []any) *redis.Cmd {
-		return applySlotScript.EvalSha(ctx, pipe, keys, args...)
-	})
-	if redis.HasErrorPrefix(err, "NOSCRIPT") {
-		// Inside a pipeline the client can't fall back by itself. The script may run twice.
-		err = run(func(pipe redis.Pipeliner, keys []string, args []any) *redis.Cmd {
-			return applySlotScript.Eval(ctx, pipe, keys, args...)
-		})
-	}
-	return found, jariredis.Unreachable(err)
+	return found, nil
 }

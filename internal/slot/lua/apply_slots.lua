@@ -1,0 +1,56 @@
+-- Replaces the copies of slots by newer ones of Postgres, and drops holds that have been decided there. Applying is
+-- idempotent and in any order: an older version of the same generation changes nothing. Many slots go in one call, because
+-- calling costs as much as what is done for one of them.
+--
+-- KEYS[1]  the slots that changed lately (zset)
+-- then for each slot: its copy (hash), its live holds (zset), and the latest holds of the persons whose holds were decided
+-- (hashes). A person who is booked now gets a mark in place of the hold, so that a late retry of placing doesn't take a
+-- second place.
+-- ARGV[1]  how long a replaced copy is kept, in ms; whoever misses it loads it again
+-- ARGV[2]  how long a mark is kept, in ms
+-- ARGV[3]  how long KEYS[1] is kept, in ms
+-- then for each slot: id, capacity, booked, state, version, generation, number of decided holds, and for each of these the
+-- hold's id and '1' if it was booked
+--
+-- Returns for each slot 0 if the copy was as new already, 1 if there was none, 2 if there was an older one.
+local t = redis.call('TIME')
+local now = t[1] * 1000 + math.floor(t[2] / 1000)
+local results = {}
+local k, a = 2, 4
+while a <= #ARGV do
+  local copy, holds = KEYS[k], KEYS[k + 1]
+  local id, version, generation, decided = ARGV[a], ARGV[a + 4], ARGV[a + 5], tonumber(ARGV[a + 6])
+  local old = redis.call('HMGET', copy, 'version', 'generation')
+  local result = 0
+  if not old[1] or old[2] ~= generation or tonumber(old[1]) < tonumber(version) then
+    redis.call('HSET', copy, 'capacity', ARGV[a + 1], 'booked', ARGV[a + 2], 'state', ARGV[a + 3],
+      'version', version, 'generation', generation)
+    redis.call('PEXPIRE', copy, ARGV[1])
+    result = old[1] and 2 or 1
+  end
+  k, a = k + 2, a + 7
+  local dropped = 0
+  for _ = 1, decided do
+    local person, hold, booked = KEYS[k], ARGV[a], ARGV[a + 1]
+    k, a = k + 1, a + 2
+    dropped = dropped + redis.call('ZREM', holds, hold)
+    local latest = redis.call('HGET', person, 'hold')
+    if not latest or latest == hold then
+      if latest then
+        redis.call('DEL', person)
+      end
+      if booked == '1' then
+        redis.call('HSET', person, 'booked', '1')
+        redis.call('PEXPIRE', person, ARGV[2])
+      end
+    end
+  end
+  if result > 0 or dropped > 0 then
+    redis.call('ZREMRANGEBYSCORE', holds, '-inf', now) -- holds that are over
+    if redis.call('ZADD', KEYS[1], now, id) == 1 then
+      redis.call('PEXPIRE', KEYS[1], ARGV[3]) -- whoever reads it renews this
+    end
+  end
+  results[#results + 1] = result
+end
+return results
