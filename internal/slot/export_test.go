@@ -19,3 +19,11 @@ func (s *Service) Kept() int {
 
 // Follow asks Redis what changed, as Watch does.
 func (s *Service) Follow(ctx context.Context) error { return s.follow(ctx) }
+
+// MakeAgain makes a document that is kept anew, whether anything in it changed or not.
+func (s *Service) MakeAgain(name Name) *Document {
+	v, _ := s.views.GetIfPresent(name)
+	v.making.Lock()
+	defer v.making.Unlock()
+	return s.make(v).document
+}

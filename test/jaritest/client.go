@@ -114,7 +114,7 @@ func (s *Server) exchange(ctx context.Context, q Request) (Response, *http.Reque
 		return Response{}, r, err
 	}
 	got := Response{Status: answer.StatusCode, Header: answer.Header, Body: body}
-	if strings.HasPrefix(answer.Header.Get("Content-Type"), "application/problem+json") {
+	if q.Method != http.MethodHead && strings.HasPrefix(answer.Header.Get("Content-Type"), "application/problem+json") {
 		var p httpapi.Problem
 		if err := got.decode(&p); err != nil {
 			return got, r, fmt.Errorf("a problem that isn't JSON: %w", err)

@@ -2,6 +2,7 @@ package jaritest
 
 import (
 	"bytes"
+	"compress/gzip"
 	"context"
 	"errors"
 	"fmt"
@@ -73,7 +74,11 @@ func (c *contract) check(r *http.Request, sent []byte, got Response) error {
 		RequestValidationInput: request, Status: got.Status, Header: got.Header,
 		Options: &openapi3filter.Options{MultiError: true, IncludeResponseStatus: true},
 	}
-	answer.SetBodyBytes(got.Body)
+	body, err := got.unpacked()
+	if err != nil {
+		return err
+	}
+	answer.SetBodyBytes(body)
 	if err := openapi3filter.ValidateResponse(r.Context(), answer); err != nil {
 		return fmt.Errorf("the contract doesn't allow the answer %d %s: %w", got.Status, got.Code, err)
 	}
@@ -81,6 +86,18 @@ func (c *contract) check(r *http.Request, sent []byte, got Response) error {
 		return fmt.Errorf("the answer %d has a body and the contract says it has none", got.Status)
 	}
 	return nil
+}
+
+// unpacked is the body as it was before it was compressed.
+func (r Response) unpacked() ([]byte, error) {
+	if r.Header.Get("Content-Encoding") != "gzip" || len(r.Body) == 0 {
+		return r.Body, nil
+	}
+	reader, err := gzip.NewReader(bytes.NewReader(r.Body))
+	if err != nil {
+		return nil, fmt.Errorf("the answer isn't compressed as it says: %w", err)
+	}
+	return io.ReadAll(reader)
 }
 
 // checkHead is for answers that say what GET would, without saying it.
