@@ -31,11 +31,8 @@ import (
 	"jari/test/storetest"
 )
 
-// Nothing that an instance started may be left when it has closed. The caches of public documents are the exception:
-// their goroutines end when the garbage collector finds the cache.
-func TestMain(m *testing.M) {
-	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/maypok86/otter/v2.periodicCleanUp[...]"))
-}
+// Nothing that an instance started may be left when it has closed.
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // environment is what an instance of development needs.
 func environment(t testing.TB, postgresURL, redisURL string, more ...string) []string {
