@@ -28,7 +28,8 @@ import (
 type benchBooking struct {
 	Duration    time.Duration `default:"10s" help:"How long each part is measured, per round. A warm-up of a fifth, at most two seconds, isn't counted."`
 	Rounds      int           `default:"2" help:"How often the parts take turns. Ratios are of the sums, so that a machine that becomes slower treats all alike."`
-	Connections int           `default:"64" help:"Clients at the same time, each with a connection that is kept alive."`
+	Connections int           `default:"256" help:"Clients at the same time, each with a connection that is kept alive. Fewer leave a group commit little to group."`
+	Client      load.Client   `default:"standard" enum:"standard,lean" help:"What the generator sends with: Go's own client, as a gateway would (standard), or as little as can be done for a request (lean). The same for all parts; the cheaper it is, the more of the machine an empty server has to be compared with."`
 	Naive       int           `default:"8" help:"Connections to Postgres of the naive server. Eight is where it does best on two processors: with more, its transactions stand in each other's way at the hot slot."`
 	Messages    bool          `help:"Let the measured server write the messages to citizens too. Without it, that is another instance's work."`
 	JSON        bool          `name:"json" help:"Print one JSON object instead of the table."`
@@ -230,7 +231,7 @@ func (b *bench) prepare(ctx context.Context) error {
 		b.recycled = append(b.recycled, p)
 	}
 	return b.with(ctx, partRealSpread, nil, func(server *rig.Process) error {
-		conns, err := load.Dial(server.URL, 1)
+		conns, err := load.Dial(server.URL, 1, b.Client)
 		if err != nil {
 			return err
 		}
@@ -312,7 +313,7 @@ func (b *bench) peak(ctx context.Context, name string, round int) error {
 		}
 	}
 	return b.with(ctx, name, nil, func(server *rig.Process) error {
-		conns, err := load.Dial(server.URL, b.Connections)
+		conns, err := load.Dial(server.URL, b.Connections, b.Client)
 		if err != nil {
 			return err
 		}
@@ -340,7 +341,7 @@ func (b *bench) paced(ctx context.Context, name string, rate float64, environmen
 	op := b.book(b.rig.Campaign.Spread, nil)
 	return b.with(ctx, name, environment, func(server *rig.Process) error {
 		// Enough that nobody waits for a connection while the server answers within a good part of a second.
-		conns, err := load.Dial(server.URL, 4*b.Connections)
+		conns, err := load.Dial(server.URL, 4*b.Connections, b.Client)
 		if err != nil {
 			return err
 		}

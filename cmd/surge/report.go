@@ -8,6 +8,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"jari/cmd/surge/load"
 	"jari/cmd/surge/rig"
 )
 
@@ -41,6 +42,7 @@ type bookingReport struct {
 	DurationSeconds float64               `json:"duration_s"`
 	Rounds          int                   `json:"rounds"`
 	Connections     int                   `json:"connections"`
+	Client          load.Client           `json:"client"`
 	Messages        bool                  `json:"messages"`
 	Set             []string              `json:"set"` // of the real server's environment
 	NotesLeft       int64                 `json:"notes_left"`
@@ -82,7 +84,7 @@ func millis(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 
 func (b *bench) report(facts rig.Facts, rows int64) bookingReport {
 	r := bookingReport{
-		Facts: facts, Rows: rows, DurationSeconds: b.Duration.Seconds(), Rounds: b.Rounds, Connections: b.Connections,
+		Facts: facts, Rows: rows, DurationSeconds: b.Duration.Seconds(), Rounds: b.Rounds, Connections: b.Connections, Client: b.Client,
 		Messages: b.Messages, Set: append([]string{}, b.Set...), Parts: map[string]partReport{}, CPUShares: map[string]map[string]float64{}, Notes: []string{},
 	}
 	for name, p := range b.parts {
@@ -140,8 +142,8 @@ var order = []string{
 func (r bookingReport) print(out io.Writer) error {
 	fmt.Fprintf(out, "Booking, revision %s, %s, %s, %d CPUs, Postgres %s (fsync on), Redis %s\n",
 		r.Revision, r.Go, r.System, r.CPUs, r.Postgres, r.Redis)
-	fmt.Fprintf(out, "%d rounds of %gs a part, %d connections, load average %.2f before and %.2f after\n\n",
-		r.Rounds, r.DurationSeconds, r.Connections, r.LoadBefore, r.LoadAfter)
+	fmt.Fprintf(out, "%d rounds of %gs a part, %d connections of the %s client, load average %.2f before and %.2f after\n\n",
+		r.Rounds, r.DurationSeconds, r.Connections, r.Client, r.LoadBefore, r.LoadAfter)
 	if len(r.Set) > 0 {
 		fmt.Fprintf(out, "The real server runs with %s.\n\n", strings.Join(r.Set, " "))
 	}

@@ -81,7 +81,7 @@ type Config struct {
 	HoldsQueue     int           `env:"JARI_HOLDS_QUEUE"      envDefault:"4096" doc:"placements that may wait for Redis on one instance; more are refused with overloaded"`
 	ConfirmWait    time.Duration `env:"JARI_CONFIRM_WAIT"     envDefault:"10s" doc:"how long a confirm waits for its outcome before it answers outcome_unknown"`
 	FlushRows      int           `env:"JARI_FLUSH_ROWS"       envDefault:"256" doc:"bookings that one transaction may confirm"`
-	FlushLanes     int           `env:"JARI_FLUSH_LANES"      envDefault:"4"   doc:"transactions that may confirm at the same time on one instance"`
+	FlushLanes     int           `env:"JARI_FLUSH_LANES"      envDefault:"2"   doc:"transactions that may confirm at the same time on one instance"`
 	FlushQueue     int           `env:"JARI_FLUSH_QUEUE"      envDefault:"4096" doc:"confirms that may wait in one lane; more are refused with overloaded"`
 
 	MessageWorkers int `env:"JARI_MESSAGE_WORKERS" envDefault:"4" doc:"messages that one instance works off at the same time; 0 leaves them to other instances, so that those which take bookings do nothing else"`
