@@ -56,7 +56,7 @@ func (d *Directory) finish() {
 	d.order = make([]int32, len(d.records))
 	next := slices.Clone(d.from)
 	for i, r := range d.records {
-		d.order[next[r.site]] = int32(i) //nolint:gosec // fewer slots than 2^31
+		d.order[next[r.site]] = int32(i)
 		next[r.site]++
 	}
 	for n := range d.sites {

@@ -129,8 +129,8 @@ func (s *Service) make(v *view) *edition {
 	}
 	// The text, half as much for its compressed form, and room for numbers that grow.
 	text := len(e.document.Plain.Body)
-	if least := text + text/2 + len(e.sites)*siteBytes + viewBytes; uint64(least) > uint64(v.weight.Load()) { //nolint:gosec // not negative
-		v.weight.Store(uint32(min(least+text/8, math.MaxUint32))) //nolint:gosec // not negative
+	if least := text + text/2 + len(e.sites)*siteBytes + viewBytes; uint64(least) > uint64(v.weight.Load()) {
+		v.weight.Store(uint32(min(least+text/8, math.MaxUint32)))
 		if !first {
 			s.views.Set(v.name, v) // so that it is weighed again
 		}
