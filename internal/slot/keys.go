@@ -31,3 +31,7 @@ func placementsKey(campaign string, person uuid.UUID) string {
 // changedKey are the slots that changed lately, by when: the stream from which every instance keeps its documents
 // current. A slot that changes often is in it once. It expires changedLife after the last change.
 func changedKey(campaign string) string { return "{" + campaign + "}:changed" }
+
+// givenUpKey are the holds that were released or exchanged for another, until the instant from which they couldn't be
+// confirmed anyway. It expires with the longest hold.
+func givenUpKey(campaign string) string { return "{" + campaign + "}:given-up" }

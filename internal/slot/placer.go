@@ -138,7 +138,7 @@ func (p *placer) pipeline(group []*placing, plain bool) (unknown []*placing) {
 			w.answer(outcome{}, jariredis.Unreachable(err))
 			continue
 		}
-		w.answer(readOutcome(w.Campaign, w.Person, reply))
+		w.answer(readOutcome(w.placement, reply))
 	}
 	return unknown
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -71,11 +72,11 @@ func evalPlacement(ctx context.Context, pipe redis.Pipeliner, p placement, plain
 	keys := []string{
 		copyKey(p.Campaign, p.Slot), holdsKey(p.Campaign, p.Slot), personKey(p.Campaign, p.Person),
 		placementsKey(p.Campaign, p.Person), holdsKey(p.Campaign, priorSlot), changedKey(p.Campaign),
+		givenUpKey(p.Campaign),
 	}
 	args := []any{
 		p.ID.String(), FormatID(p.Slot), p.ttl.Milliseconds(), grace.Milliseconds(), p.limit, p.window.Milliseconds(),
-		instead, prior, replaces, p.Actor.String(), p.Wave, p.RulesVersion, p.JudgedAt.UnixMilli(), changedLife.Milliseconds(),
-		campaign.LongestHold.Milliseconds(),
+		instead, prior, replaces, tell(p.Hold), changedLife.Milliseconds(), campaign.LongestHold.Milliseconds(),
 	}
 	if plain {
 		return placeHoldScript.Eval(ctx, pipe, keys, args...)
@@ -83,7 +84,8 @@ func evalPlacement(ctx context.Context, pipe redis.Pipeliner, p placement, plain
 	return placeHoldScript.EvalSha(ctx, pipe, keys, args...)
 }
 
-func readOutcome(campaign string, person uuid.UUID, reply []any) (outcome, error) {
+// readOutcome reads what place_hold.lua answered to p.
+func readOutcome(p placement, reply []any) (outcome, error) {
 	if len(reply) == 0 {
 		return outcome{}, errors.New("place_hold.lua answered nothing")
 	}
@@ -91,8 +93,16 @@ func readOutcome(campaign string, person uuid.UUID, reply []any) (outcome, error
 	o := outcome{code: code}
 	var err error
 	switch code {
+	case "new":
+		ms, ok := reply[1].(int64)
+		if !ok {
+			err = errors.New("place_hold.lua placed a hold at no instant")
+		}
+		o.code, o.hold = "placed", p.Hold
+		o.hold.PlacedAt, o.hold.ExpiresAt = time.UnixMilli(ms), time.UnixMilli(ms).Add(p.ttl)
+		o.hold.JudgedAt = time.UnixMilli(p.JudgedAt.UnixMilli()) // as it would be read back
 	case "placed", "same", "holds_other":
-		o.hold, err = readHold(campaign, person, reply[1:])
+		o.hold, err = readHold(p.Campaign, p.Person, reply[1:])
 	case "ending", "limit":
 		ms, ok := reply[1].(int64)
 		if !ok {
@@ -112,8 +122,14 @@ func readOutcome(campaign string, person uuid.UUID, reply []any) (outcome, error
 	return o, err
 }
 
+// tell writes what a hold's token says and no script reads: actor, wave, rules version, and when it was judged. No wave's
+// id has a bar in it.
+func tell(h Hold) string {
+	return h.Actor.String() + "|" + h.Wave + "|" + strconv.FormatInt(h.RulesVersion, 10) + "|" + strconv.FormatInt(h.JudgedAt.UnixMilli(), 10)
+}
+
 // holdFields are the fields of a person's latest hold, in the order in which the scripts give them.
-var holdFields = []string{"hold", "slot", "placed", "expires", "replaces", "actor", "wave", "rules", "judged"}
+var holdFields = []string{"hold", "slot", "placed", "expires", "replaces", "told"}
 
 func readHold(campaign string, person uuid.UUID, fields []any) (Hold, error) {
 	if len(fields) < len(holdFields) {
@@ -123,8 +139,12 @@ func readHold(campaign string, person uuid.UUID, fields []any) (Hold, error) {
 	for i := range holdFields {
 		texts[i], _ = fields[i].(string)
 	}
-	h := Hold{Campaign: campaign, Person: person, Wave: texts[6]}
-	var errs [7]error
+	told := strings.Split(texts[5], "|")
+	if len(told) != 4 {
+		return Hold{}, errors.New("a hold in Redis doesn't say who asked and how they were judged")
+	}
+	h := Hold{Campaign: campaign, Person: person, Wave: told[1]}
+	var errs [8]error
 	h.ID, errs[0] = uuid.Parse(texts[0])
 	h.Slot, errs[1] = strconv.ParseInt(texts[1], 10, 64)
 	h.PlacedAt, errs[2] = parseMillis(texts[2])
@@ -132,11 +152,10 @@ func readHold(campaign string, person uuid.UUID, fields []any) (Hold, error) {
 	if texts[4] != "" {
 		h.Replaces, errs[4] = uuid.Parse(texts[4])
 	}
-	h.Actor, errs[5] = uuid.Parse(texts[5])
-	h.RulesVersion, errs[6] = strconv.ParseInt(texts[7], 10, 64)
-	var err error
-	h.JudgedAt, err = parseMillis(texts[8])
-	if err = errors.Join(append(errs[:], err)...); err != nil {
+	h.Actor, errs[5] = uuid.Parse(told[0])
+	h.RulesVersion, errs[6] = strconv.ParseInt(told[2], 10, 64)
+	h.JudgedAt, errs[7] = parseMillis(told[3])
+	if err := errors.Join(errs[:]...); err != nil {
 		return Hold{}, fmt.Errorf("a hold in Redis can't be read: %w", err)
 	}
 	return h, nil
@@ -163,40 +182,28 @@ func latestHold(ctx context.Context, client *redis.Client, campaign string, pers
 		return latest{}, false, nil
 	}
 	h, err := readHold(campaign, person, fields)
-	return latest{hold: h, released: fields[len(holdFields)] != "0"}, err == nil, err
+	return latest{hold: h, released: fields[len(holdFields)] != nil}, err == nil, err
 }
 
-// givenUp tells in one round trip which holds were released, or superseded by a later hold of the same person. It reads
-// no more of them than that, because every flush asks.
+// givenUp tells which holds were given up: released, or exchanged for another. One command asks about all of a flush.
 func givenUp(ctx context.Context, client *redis.Client, campaign string, holds []Hold) (map[uuid.UUID]bool, error) {
-	pipe := client.Pipeline()
-	replies := make([]*redis.SliceCmd, len(holds))
+	names := make([]string, len(holds))
 	for i, h := range holds {
-		replies[i] = pipe.HMGet(ctx, personKey(campaign, h.Person), "hold", "released", "placed")
+		names[i] = h.ID.String()
 	}
-	if _, err := pipe.Exec(ctx); err != nil {
+	until, err := client.ZMScore(ctx, givenUpKey(campaign), names...).Result()
+	if err != nil {
 		return nil, jariredis.Unreachable(err)
 	}
-	given := map[uuid.UUID]bool{}
-	for i, h := range holds {
-		fields := replies[i].Val()
-		id, known := fields[0].(string)
-		switch {
-		case !known:
-		case id == h.ID.String():
-			if fields[1] != "0" {
-				given[h.ID] = true
-			}
-		default:
-			text, _ := fields[2].(string)
-			placed, err := parseMillis(text)
-			if err != nil {
-				return nil, fmt.Errorf("a hold in Redis can't be read: %w", err)
-			}
-			if !placed.Before(h.PlacedAt) {
-				given[h.ID] = true
-			}
+	var given map[uuid.UUID]bool
+	for i, at := range until {
+		if at == 0 {
+			continue // it isn't there
 		}
+		if given == nil {
+			given = map[uuid.UUID]bool{}
+		}
+		given[holds[i].ID] = true
 	}
 	return given, nil
 }
@@ -204,8 +211,8 @@ func givenUp(ctx context.Context, client *redis.Client, campaign string, holds [
 // releaseHold runs release_hold.lua.
 func releaseHold(ctx context.Context, client *redis.Client, h Hold) error {
 	err := releaseHoldScript.Run(ctx, client,
-		[]string{personKey(h.Campaign, h.Person), holdsKey(h.Campaign, h.Slot), changedKey(h.Campaign)},
-		h.ID.String(), FormatID(h.Slot), changedLife.Milliseconds()).Err()
+		[]string{personKey(h.Campaign, h.Person), holdsKey(h.Campaign, h.Slot), changedKey(h.Campaign), givenUpKey(h.Campaign)},
+		h.ID.String(), FormatID(h.Slot), changedLife.Milliseconds(), grace.Milliseconds(), campaign.LongestHold.Milliseconds()).Err()
 	return jariredis.Unreachable(err)
 }
 

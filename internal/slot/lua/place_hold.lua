@@ -8,6 +8,8 @@
 -- KEYS[5]  the live holds of the slot that ARGV.prior_slot names; the same as KEYS[2] where there is none
 -- KEYS[6]  the slots that changed lately (zset: slot id -> instant in ms), from which documents are kept current
 --
+-- KEYS[7]  the holds that were given up (zset: hold id -> instant in ms from which it couldn't be confirmed anyway)
+--
 -- ARGV[1]  id for the new hold       ARGV[2]  slot id
 -- ARGV[3]  ttl in ms: what the citizen is told
 -- ARGV[4]  grace in ms: how much longer the place is kept, so that it isn't given away while a booking commits
@@ -15,11 +17,12 @@
 -- ARGV[7]  instead_of: id of the hold to give up, or ''
 -- ARGV[8]  prior_slot: the slot that KEYS[5] belongs to, or ''
 -- ARGV[9]  replaces: the booking to be moved, or ''
--- ARGV[10] actor   ARGV[11] wave   ARGV[12] rules version   ARGV[13] judged at, ms of shown time
--- ARGV[14] how long KEYS[6] is kept, in ms   ARGV[15] the longest that any hold may last, in ms
+-- ARGV[10] told: what else the hold's token says, which nobody here reads
+-- ARGV[11] how long KEYS[6] is kept, in ms   ARGV[12] the longest that any hold may last, in ms
 --
 -- Returns an array; its first element is one of
---   placed, same, holds_other   then the fields of the hold (see fields below)
+--   new                         then the instant: the hold is the one that was asked for
+--   placed, same, holds_other   then the fields of the person's hold (see names below)
 --   ending                      then ms until the person's hold is forgotten
 --   limit                       then ms until placing is allowed again
 --   missing                     the copy isn't here: load it and ask again
@@ -31,33 +34,34 @@ local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
 local ttl, grace = tonumber(ARGV[3]), tonumber(ARGV[4])
 
-local names = {'hold', 'slot', 'placed', 'expires', 'replaces', 'actor', 'wave', 'rules', 'judged'}
+local names = {'hold', 'slot', 'placed', 'expires', 'replaces', 'told'}
 local function answer(code)
   local a = redis.call('HMGET', KEYS[3], unpack(names))
   table.insert(a, 1, code)
   return a
 end
 
-local mine = redis.call('HMGET', KEYS[3], 'hold', 'slot', 'expires', 'forget', 'released', 'replaces', 'booked')
-if mine[7] and ARGV[9] == '' then
+local mine = redis.call('HMGET', KEYS[3], 'hold', 'slot', 'expires', 'released', 'replaces', 'booked')
+if mine[6] and ARGV[9] == '' then
   return {'booked'}
 end
-local held, held_slot = mine[1], mine[2]
+local held, held_slot, ends = mine[1], mine[2], nil
 local live = false
-if held and mine[5] == '0' then
+if held and not mine[4] then
   if held == ARGV[1] then
     return answer('placed') -- a retry of the very same call
   end
-  if now < tonumber(mine[3]) then
+  ends = tonumber(mine[3])
+  if now < ends then
     live = true
-  elseif now < tonumber(mine[4]) then
+  elseif now < ends + grace then
     -- Told to be over, but perhaps being confirmed at this moment.
-    return {'ending', tonumber(mine[4]) - now}
+    return {'ending', ends + grace - now}
   end
 end
 if live and ARGV[7] ~= held then
   -- The person has just what is asked for: a retry, with or without the instead_of of the first try.
-  if held_slot == ARGV[2] and mine[6] == ARGV[9] then
+  if held_slot == ARGV[2] and mine[5] == ARGV[9] then
     return answer('same')
   end
   return answer('holds_other')
@@ -91,23 +95,25 @@ end
 
 if live then
   redis.call('ZREM', held_slot == ARGV[2] and KEYS[2] or KEYS[5], held)
+  redis.call('ZREMRANGEBYSCORE', KEYS[7], '-inf', now)
+  redis.call('ZADD', KEYS[7], ends + grace, held)
+  redis.call('PEXPIRE', KEYS[7], tonumber(ARGV[12]) + grace)
 end
 local expires, forget = now + ttl, now + ttl + grace
 redis.call('ZADD', KEYS[2], forget, ARGV[1])
 -- The set must outlive its longest hold, also one that was placed while holds lasted longer.
-redis.call('PEXPIREAT', KEYS[2], forget + tonumber(ARGV[15]))
-if mine[7] then
-  redis.call('HDEL', KEYS[3], 'booked') -- this is a move; confirming it sets the mark again
+redis.call('PEXPIREAT', KEYS[2], forget + tonumber(ARGV[12]))
+if mine[4] or mine[6] then
+  redis.call('HDEL', KEYS[3], 'released', 'booked') -- this is a new hold, or a move: confirming it sets the mark again
 end
-redis.call('HSET', KEYS[3], 'hold', ARGV[1], 'slot', ARGV[2], 'placed', now, 'expires', expires, 'forget', forget,
-  'released', '0', 'replaces', ARGV[9], 'actor', ARGV[10], 'wave', ARGV[11], 'rules', ARGV[12], 'judged', ARGV[13])
+redis.call('HSET', KEYS[3], 'hold', ARGV[1], 'slot', ARGV[2], 'placed', now, 'expires', expires, 'replaces', ARGV[9],
+  'told', ARGV[10])
 redis.call('PEXPIREAT', KEYS[3], forget)
 local new = redis.call('ZADD', KEYS[6], now, ARGV[2])
 if live and held_slot ~= ARGV[2] then
   new = new + redis.call('ZADD', KEYS[6], now, held_slot)
 end
 if new > 0 then
-  redis.call('PEXPIRE', KEYS[6], ARGV[14]) -- whoever reads it renews this
+  redis.call('PEXPIRE', KEYS[6], ARGV[11]) -- whoever reads it renews this
 end
--- As answer() would read it back.
-return {'placed', ARGV[1], ARGV[2], tostring(now), tostring(expires), ARGV[9], ARGV[10], ARGV[11], ARGV[12], ARGV[13]}
+return {'new', now}
