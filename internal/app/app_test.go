@@ -556,6 +556,8 @@ func TestNoticesAreWrittenToTheirPeople(t *testing.T) {
 		return s.Person.ID
 	}
 	flush := uuid.New()
+	var bookings, actors []uuid.UUID
+	var kinds []string
 	for i, who := range []struct {
 		id   uuid.UUID
 		site string
@@ -567,9 +569,10 @@ func TestNoticesAreWrittenToTheirPeople(t *testing.T) {
 				rules_version, judged_at, held_at)
 			SELECT 'small', $1, gen_random_uuid(), slot_id, $2, $2, 'active', $3, $1, 'W1', 1, now(), now()
 			FROM slots WHERE site_id = $4 ORDER BY starts_at LIMIT 1`, id, who.id, fmt.Sprintf("REF%d", i), who.site)
-		exec(t, a.pool, `INSERT INTO booking_events (flush_id, campaign_id, booking_id, kind, actor_id) VALUES ($1, 'small', $2, $3, $4)`,
-			flush, id, who.kind, who.id)
+		bookings, kinds, actors = append(bookings, id), append(kinds, who.kind), append(actors, who.id)
 	}
+	exec(t, a.pool, `INSERT INTO booking_events (flush_id, campaign_id, bookings, kinds, actors) VALUES ($1, 'small', $2, $3, $4)`,
+		flush, bookings, kinds, actors)
 	messages, err := a.notices(t.Context(), flush)
 	if err != nil {
 		t.Fatal(err)

@@ -55,7 +55,7 @@ func (a *App) notices(ctx context.Context, flushID uuid.UUID) ([]notify.Message,
 			}
 		}
 		messages = append(messages, notify.Message{
-			Subject: fmt.Sprintf("booking:%d", e.ID), Kind: kind, To: person.Phone,
+			Subject: fmt.Sprintf("booking:%s:%s", e.Booking, e.Kind), Kind: kind, To: person.Phone,
 			Text: notify.VisitText(person.Language, kind, notify.Visit{
 				Title: title, Site: site, Address: b.Site.Address, StartsAt: b.Place.StartsAt.In(c.Location),
 				Reference: b.Reference,

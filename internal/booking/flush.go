@@ -214,10 +214,12 @@ const insertAndCount = `
 		) d
 		WHERE s.slot_id = d.slot_id
 	), events AS (
-		INSERT INTO booking_events (flush_id, campaign_id, booking_id, kind, actor_id)
-		SELECT $22::uuid, $1::text, booking_id, 'booked', actor_id FROM made WHERE status = 'active'
-		UNION ALL
-		SELECT $22::uuid, $1::text, * FROM unnest($19::uuid[], $20::text[], $21::uuid[])
+		INSERT INTO booking_events (flush_id, campaign_id, bookings, kinds, actors)
+		SELECT $22::uuid, $1::text, array_agg(booking), array_agg(kind), array_agg(actor) FROM (
+			SELECT booking_id, 'booked', actor_id FROM made WHERE status = 'active'
+			UNION ALL
+			SELECT * FROM unnest($19::uuid[], $20::text[], $21::uuid[])
+		) e(booking, kind, actor) HAVING count(*) > 0
 		RETURNING 1
 	), note AS (
 		INSERT INTO river.river_job (kind, args, max_attempts, queue)

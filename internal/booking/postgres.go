@@ -40,9 +40,8 @@ func one(row pgx.Row) (Booking, error) {
 	return b, nil
 }
 
-// Event is something that happened to a booking.
+// Event is something that happened to a booking, once: a booking is made or moved to by one flush, and cancelled by one.
 type Event struct {
-	ID       int64
 	Campaign string
 	Booking  uuid.UUID
 	Kind     string // booked, moved, cancelled
@@ -51,7 +50,8 @@ type Event struct {
 // Events returns what a flush did, in order.
 func Events(ctx context.Context, pool *pgxpool.Pool, flushID uuid.UUID) ([]Event, error) {
 	rows, err := pool.Query(ctx, `
-		SELECT event_id, campaign_id, booking_id, kind FROM booking_events WHERE flush_id = $1 ORDER BY event_id`, flushID)
+		SELECT campaign_id, e.booking, e.kind FROM booking_events, unnest(bookings, kinds) AS e(booking, kind)
+		WHERE flush_id = $1`, flushID)
 	if err != nil {
 		return nil, postgres.Unreachable(fmt.Errorf("reading what a flush did: %w", err))
 	}
