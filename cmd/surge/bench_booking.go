@@ -142,15 +142,8 @@ func (c benchBooking) Run(w surroundings) (err error) {
 	if c.Duration < 100*time.Millisecond || c.Rounds < 1 || c.Connections < 1 || c.Naive < 1 {
 		return errors.New("--duration must be at least 100ms, and --rounds, --connections and --naive at least 1")
 	}
-	for _, pair := range c.Set {
-		if !strings.HasPrefix(pair, "JARI_") || !strings.Contains(pair, "=") {
-			return fmt.Errorf("--set %q isn't of the form JARI_NAME=VALUE", pair)
-		}
-	}
-	if c.Profile != "" {
-		if err := os.MkdirAll(c.Profile, 0o755); err != nil { //nolint:gosec // profiles aren't secret
-			return fmt.Errorf("making the folder for profiles: %w", err)
-		}
+	if err := errors.Join(checkSet(c.Set), makeProfiles(c.Profile)); err != nil {
+		return err
 	}
 	log := slog.New(slog.NewTextHandler(w.err, &slog.HandlerOptions{Level: slog.LevelInfo}))
 	b := &bench{benchBooking: c, w: w, parts: map[string]*part{}, seed: rand.Uint64()} //nolint:gosec // ids of a benchmark
@@ -179,6 +172,27 @@ func (c benchBooking) Run(w surroundings) (err error) {
 		return json.NewEncoder(w.out).Encode(r)
 	}
 	return r.print(w.out)
+}
+
+// checkSet says what of --set isn't a variable of the server.
+func checkSet(set []string) error {
+	for _, pair := range set {
+		if !strings.HasPrefix(pair, "JARI_") || !strings.Contains(pair, "=") {
+			return fmt.Errorf("--set %q isn't of the form JARI_NAME=VALUE", pair)
+		}
+	}
+	return nil
+}
+
+// makeProfiles makes the folder for profiles, if any are wanted.
+func makeProfiles(dir string) error {
+	if dir == "" {
+		return nil
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // profiles aren't secret
+		return fmt.Errorf("making the folder for profiles: %w", err)
+	}
+	return nil
 }
 
 // measure runs all parts.
@@ -450,7 +464,7 @@ func (b *bench) account(
 	}
 	var then, now rig.Accounts
 	if b.meter != nil {
-		if then, err = b.meter.Accounts(b.rig, server); err != nil {
+		if then, err = b.meter.Accounts(b.rig, server, nil); err != nil {
 			return fmt.Errorf("reading the accounts: %w", err)
 		}
 	}
@@ -459,7 +473,7 @@ func (b *bench) account(
 		return err
 	}
 	if b.meter != nil {
-		if now, err = b.meter.Accounts(b.rig, server); err != nil {
+		if now, err = b.meter.Accounts(b.rig, server, nil); err != nil {
 			return fmt.Errorf("reading the accounts: %w", err)
 		}
 		p.accounts = p.accounts.Plus(now.Since(then))

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"runtime/debug"
 	"runtime/pprof"
 	"slices"
 	"strings"
@@ -34,12 +35,15 @@ type partCommands struct {
 	Empty     emptyPart     `cmd:"" help:"A server that answers the same requests and does nothing."`
 	Naive     naivePart     `cmd:"" help:"A server that books with one transaction and row lock per booking."`
 	Statement statementPart `cmd:"" help:"The statements of the group commit, without HTTP and Redis."`
+	Documents documentsPart `cmd:"" help:"A server that answers with documents from a file and does nothing else."`
+	Writer    writerPart    `cmd:"" help:"Changes slots as commits of bookings do, and tells Redis."`
 }
 
 // The commands that a part understands, beside its own.
 const (
 	startProfile = "profile-to "  // and a path: begins a CPU profile
 	stopProfile  = "profile-ends" // writes it
+	giveBack     = "give-back"    // collects garbage and gives memory back that isn't in use
 )
 
 // loopback listens where only this machine can ask.
@@ -72,6 +76,10 @@ func attended(w surroundings, ready string, serve func(ctx context.Context) erro
 				}
 				profile = file
 				return "", pprof.StartCPUProfile(file)
+			}
+			if command == giveBack {
+				debug.FreeOSMemory()
+				return "", nil
 			}
 			if command == stopProfile && profile != nil {
 				pprof.StopCPUProfile()
@@ -132,11 +140,16 @@ func answering(status int, body []byte) echo.HandlerFunc {
 	return func(c echo.Context) error { return c.Blob(status, echo.MIMEApplicationJSON, body) }
 }
 
-// serveEcho serves the two operations until told to end.
-func serveEcho(w surroundings, hold, confirm echo.HandlerFunc) error {
+// serveBooking serves the two operations until told to end.
+func serveBooking(w surroundings, hold, confirm echo.HandlerFunc) error {
 	e := echo.New()
 	e.PUT("/v1/campaigns/:campaign/hold", hold)
 	e.PUT("/v1/campaigns/:campaign/booking", confirm)
+	return serveEcho(w, e)
+}
+
+// serveEcho serves until told to end.
+func serveEcho(w surroundings, e *echo.Echo) error {
 	l, err := loopback(w.ctx)
 	if err != nil {
 		return err
@@ -164,7 +177,7 @@ func (p emptyPart) Run(w surroundings) error {
 	if err != nil {
 		return err
 	}
-	return serveEcho(w, answering(http.StatusOK, hold), answering(http.StatusCreated, booked))
+	return serveBooking(w, answering(http.StatusOK, hold), answering(http.StatusCreated, booked))
 }
 
 type naivePart struct {
@@ -205,7 +218,7 @@ func (p naivePart) Run(w surroundings) error {
 		return err
 	}
 	defer pool.Close()
-	return serveEcho(w, answering(http.StatusOK, hold), func(c echo.Context) error {
+	return serveBooking(w, answering(http.StatusOK, hold), func(c echo.Context) error {
 		person, err := uuid.Parse(c.Request().Header.Get(naivePerson))
 		if err != nil {
 			return err

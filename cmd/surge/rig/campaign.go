@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"jari/internal/app"
+	"jari/internal/civil"
 )
 
 // Capacity is how many people a slot of the campaign takes: the most that a slot may have.
@@ -24,6 +25,9 @@ type Campaign struct {
 	Spread []int64
 	// Hot are slots that are each to be the only one of a part, so that a part never finds what another left.
 	Hot []int64
+	// Crowd and Days are of a campaign for readers, which has neither of the above.
+	Crowd Crowd
+	Days  []civil.Date
 }
 
 const (

@@ -82,6 +82,19 @@ func (m *Meter) Family(pid int) (CPU, error) {
 	return ofTicks(total), nil
 }
 
+// Resident is how much memory a process has in use, in bytes.
+func (m *Meter) Resident(pid int) (int64, error) {
+	p, err := m.proc.Proc(pid)
+	if err != nil {
+		return 0, err
+	}
+	s, err := p.Stat()
+	if err != nil {
+		return 0, err
+	}
+	return int64(s.ResidentMemory()), nil
+}
+
 // Machine is what everybody on the machine used so far, including what a host took away for others.
 func (m *Meter) Machine() (CPU, error) {
 	s, err := m.proc.Stat()
@@ -98,12 +111,14 @@ type Accounts struct {
 	Elapsed time.Duration // between two readings
 	// Server is the part that is measured, Generator this process.
 	Server, Postgres, Redis, Generator CPU
-	// Machine is what everybody used, the four included.
+	// Writer is the process that changes slots meanwhile, where there is one.
+	Writer CPU
+	// Machine is what everybody used, all of these included.
 	Machine CPU
 }
 
-// Accounts reads all accounts. Without a server it is nil.
-func (m *Meter) Accounts(r *Rig, server *Process) (a Accounts, err error) {
+// Accounts reads all accounts. Server and writer are nil where there is none.
+func (m *Meter) Accounts(r *Rig, server, writer *Process) (a Accounts, err error) {
 	read := func(into *CPU, of func(int) (CPU, error), pid int) {
 		if err == nil {
 			*into, err = of(pid)
@@ -112,6 +127,9 @@ func (m *Meter) Accounts(r *Rig, server *Process) (a Accounts, err error) {
 	a.At = time.Now()
 	if server != nil {
 		read(&a.Server, m.Family, server.Pid())
+	}
+	if writer != nil {
+		read(&a.Writer, m.Family, writer.Pid())
 	}
 	read(&a.Postgres, m.Family, r.Stores.Postgres().Pid())
 	read(&a.Redis, m.Own, r.Stores.Redis().Pid())
@@ -127,6 +145,7 @@ func (a Accounts) Since(before Accounts) Accounts {
 	return Accounts{
 		At: a.At, Elapsed: a.At.Sub(before.At), Server: a.Server - before.Server, Postgres: a.Postgres - before.Postgres,
 		Redis: a.Redis - before.Redis, Generator: a.Generator - before.Generator, Machine: a.Machine - before.Machine,
+		Writer: a.Writer - before.Writer,
 	}
 }
 
@@ -135,6 +154,7 @@ func (a Accounts) Plus(b Accounts) Accounts {
 	return Accounts{
 		At: b.At, Elapsed: a.Elapsed + b.Elapsed, Server: a.Server + b.Server, Postgres: a.Postgres + b.Postgres,
 		Redis: a.Redis + b.Redis, Generator: a.Generator + b.Generator, Machine: a.Machine + b.Machine,
+		Writer: a.Writer + b.Writer,
 	}
 }
 
@@ -148,9 +168,13 @@ func (a Accounts) Shares(processors int) map[string]float64 {
 	if whole <= 0 {
 		return map[string]float64{}
 	}
-	ours := a.ServerAndStores() + a.Generator
-	return map[string]float64{
+	ours := a.ServerAndStores() + a.Generator + a.Writer
+	shares := map[string]float64{
 		"server": a.Server.Seconds() / whole, "postgres": a.Postgres.Seconds() / whole, "redis": a.Redis.Seconds() / whole,
 		"generator": a.Generator.Seconds() / whole, "others": max(a.Machine-ours, 0).Seconds() / whole,
 	}
+	if a.Writer > 0 {
+		shares["writer"] = a.Writer.Seconds() / whole
+	}
+	return shares
 }

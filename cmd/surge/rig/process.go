@@ -140,6 +140,19 @@ func (p *Process) lastWords() string {
 	return strings.TrimSpace(string(raw[max(0, len(raw)-most):]))
 }
 
+// Pause has it do nothing, as if it weren't there, until Resume.
+func (p *Process) Pause() error { return p.signal(syscall.SIGSTOP) }
+
+// Resume lets it go on.
+func (p *Process) Resume() error { return p.signal(syscall.SIGCONT) }
+
+func (p *Process) signal(s syscall.Signal) error {
+	if err := p.cmd.Process.Signal(s); err != nil {
+		return fmt.Errorf("pausing or resuming %s: %w", p.Name, err)
+	}
+	return nil
+}
+
 // Stop asks it to end and waits until it has; when the context ends first it is killed. A process that has ended already
 // is no error.
 func (p *Process) Stop(ctx context.Context) error {
@@ -160,6 +173,7 @@ func (p *Process) end(ctx context.Context, signal syscall.Signal) error {
 	if err := p.cmd.Process.Signal(signal); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return fmt.Errorf("ending %s: %w", p.Name, err)
 	}
+	_ = p.cmd.Process.Signal(syscall.SIGCONT) // one that is paused couldn't even end
 	go func() {
 		p.err = p.cmd.Wait()
 		close(p.done)

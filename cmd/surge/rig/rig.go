@@ -32,6 +32,8 @@ type Options struct {
 	Dir string
 	// Log gets what happens, in sentences.
 	Log *slog.Logger
+	// Crowd, if it isn't 0, asks for a campaign for readers instead of the one for booking.
+	Crowd Crowd
 }
 
 // Rig is a running pair of stores with a published campaign. Its methods are for one goroutine, but for People's.
@@ -100,7 +102,12 @@ func Start(ctx context.Context, opts Options) (_ *Rig, err error) {
 	if err := r.makeKeys(); err != nil {
 		return nil, err
 	}
-	if r.Campaign, err = publish(ctx, r.Pool); err != nil {
+	if opts.Crowd != 0 {
+		r.Campaign, err = publishCrowd(ctx, r.Pool, opts.Crowd)
+	} else {
+		r.Campaign, err = publish(ctx, r.Pool)
+	}
+	if err != nil {
 		return nil, err
 	}
 	r.People = newPeople(r.Pool, r.Box, r.Campaign.ID)

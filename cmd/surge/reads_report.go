@@ -1,0 +1,209 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"jari/cmd/surge/load"
+	"jari/cmd/surge/rig"
+)
+
+// readsReport is the outcome of `bench reads`: as JSON its fields stay as they are named here.
+type readsReport struct {
+	// Ratios are of documents per second while slots change, of many slots, to those of a server that does nothing.
+	SiteRatioToEmpty          float64 `json:"site_ratio_to_empty"`
+	RegionDayRatioToEmpty     float64 `json:"region_day_ratio_to_empty"`
+	SiteGzipRatioToEmpty      float64 `json:"site_gzip_ratio_to_empty"`
+	RegionDayGzipRatioToEmpty float64 `json:"region_day_gzip_ratio_to_empty"`
+	// The same while nothing changes.
+	SiteQuietRatioToEmpty      float64 `json:"site_quiet_ratio_to_empty"`
+	RegionDayQuietRatioToEmpty float64 `json:"region_day_quiet_ratio_to_empty"`
+	// MillionToThousand are of the same documents: of a server with many slots to one with few.
+	MillionToThousandSite      float64 `json:"million_to_thousand_site"`
+	MillionToThousandRegionDay float64 `json:"million_to_thousand_region_day"`
+	// StoreQueriesPerRead are commands of Redis and transactions of Postgres, without those of the server by itself. Up to a
+	// thousandth is none: a tick of the server's own may fall into the one window and not into the other, which is some
+	// calls among tens of thousands of reads.
+	StoreQueriesPerRead float64           `json:"store_queries_per_read"`
+	StoreQueries        storeWindowReport `json:"store_queries"`
+	// Ages are from the commit of a change (from the placing of a hold) until its document shows it.
+	ShownAgeP50     float64 `json:"shown_age_ms_p50"`
+	ShownAgeMax     float64 `json:"shown_age_ms_max"`
+	ShownHoldAgeP50 float64 `json:"shown_hold_age_ms_p50"`
+	ShownHoldAgeMax float64 `json:"shown_hold_age_ms_max"`
+	ShownAges       int     `json:"shown_ages"` // of each kind
+	WritesPerSecond float64 `json:"writes_per_s"`
+	WritesAsked     int     `json:"writes_asked_per_s"`
+	// Memory of the server in use, once its slots are loaded and what that took for a moment is given back; null where the
+	// system doesn't tell.
+	RSSFew       *int64   `json:"rss_bytes_thousand"`
+	RSSMany      *int64   `json:"rss_bytes_million"`
+	RSSFewEnd    *int64   `json:"rss_bytes_thousand_at_the_end"`
+	RSSManyEnd   *int64   `json:"rss_bytes_million_at_the_end"`
+	BytesPerSlot *float64 `json:"bytes_per_slot"`
+	StartedFew   float64  `json:"started_s_thousand"` // until the first document
+	StartedMany  float64  `json:"started_s_million"`
+	// CPUShares are parts of the whole machine's time, by part and process.
+	CPUShares map[string]map[string]float64 `json:"cpu_shares"`
+
+	rig.Facts
+	SlotsFew        int                        `json:"slots_thousand"`
+	SlotsMany       int                        `json:"slots_million"`
+	DurationSeconds float64                    `json:"duration_s"` // of a part, per round
+	TookSeconds     float64                    `json:"took_s"`
+	Rounds          int                        `json:"rounds"`
+	Connections     int                        `json:"connections"`
+	Client          load.Client                `json:"client"`
+	Reconcile       bool                       `json:"reconcile"`
+	Set             []string                   `json:"set"`
+	LoadBefore      float64                    `json:"load_average_before"`
+	LoadAfter       float64                    `json:"load_average_after"`
+	Parts           map[string]readsPartReport `json:"parts"`
+}
+
+// storeWindowReport is what the stores were asked in two windows of the same length, one with readers and one without.
+type storeWindowReport struct {
+	Reads           int64 `json:"reads"`
+	RedisReading    int64 `json:"redis_with_readers"`
+	RedisNobody     int64 `json:"redis_without"`
+	PostgresReading int64 `json:"postgres_with_readers"`
+	PostgresNobody  int64 `json:"postgres_without"`
+}
+
+// readsPartReport is what was measured of one part.
+type readsPartReport struct {
+	PerSecond       float64 `json:"per_s"`
+	Reads           int64   `json:"reads"`
+	Seconds         float64 `json:"seconds"`
+	BodyBytes       float64 `json:"body_bytes"` // on average
+	WritesPerSecond float64 `json:"writes_per_s"`
+	ServerMicros    float64 `json:"server_cpu_us_per_read"`
+}
+
+func (b *reads) report(facts rig.Facts) readsReport {
+	r := readsReport{
+		Facts: facts, SlotsFew: int(b.Few), SlotsMany: int(b.Many), DurationSeconds: b.Duration.Seconds(), Rounds: b.Rounds,
+		Connections: b.Connections, Client: b.Client, Reconcile: b.Reconcile, Set: append([]string{}, b.Set...),
+		Parts: map[string]readsPartReport{}, CPUShares: map[string]map[string]float64{},
+		StoreQueriesPerRead: b.queries.perRead(),
+		StoreQueries: storeWindowReport{
+			Reads: b.queries.reads, RedisReading: b.queries.reading.Redis, RedisNobody: b.queries.nobody.Redis,
+			PostgresReading: b.queries.reading.Postgres, PostgresNobody: b.queries.nobody.Postgres,
+		},
+		ShownAgeP50: millis(b.booked.quantile(.5)), ShownAgeMax: millis(b.booked.quantile(1)),
+		ShownHoldAgeP50: millis(b.held.quantile(.5)), ShownHoldAgeMax: millis(b.held.quantile(1)), ShownAges: len(b.booked),
+		WritesPerSecond: b.few.written.plus(b.many.written).perSecond(), WritesAsked: b.Writes,
+		StartedFew: b.few.started.Seconds(), StartedMany: b.many.started.Seconds(),
+	}
+	for _, p := range readsParts {
+		if b.parts[p.name] == nil {
+			continue
+		}
+		r.Parts[p.name] = b.parts[p.name].report()
+		if b.meter != nil {
+			r.CPUShares[p.name] = b.parts[p.name].accounts.Shares(facts.CPUs)
+		}
+	}
+	rate := func(name string) float64 { return r.Parts[name].PerSecond }
+	r.SiteRatioToEmpty = ratio(rate("site"), rate("site_empty"))
+	r.RegionDayRatioToEmpty = ratio(rate("region_day"), rate("region_day_empty"))
+	r.SiteGzipRatioToEmpty = ratio(rate("site_gzip"), rate("site_gzip_empty"))
+	r.RegionDayGzipRatioToEmpty = ratio(rate("region_day_gzip"), rate("region_day_gzip_empty"))
+	r.SiteQuietRatioToEmpty = ratio(rate("site_quiet"), rate("site_quiet_empty"))
+	r.RegionDayQuietRatioToEmpty = ratio(rate("region_day_quiet"), rate("region_day_quiet_empty"))
+	r.MillionToThousandSite = ratio(rate("site_of_million"), rate("site_of_thousand"))
+	r.MillionToThousandRegionDay = ratio(rate("region_day_of_million"), rate("region_day_of_thousand"))
+	if b.meter != nil {
+		perSlot := ratio(float64(b.many.resident-b.few.resident), float64(b.Many-b.Few))
+		r.RSSFew, r.RSSMany, r.BytesPerSlot = &b.few.resident, &b.many.resident, &perSlot
+		r.RSSFewEnd, r.RSSManyEnd = &b.few.atEnd, &b.many.atEnd
+	}
+	return r
+}
+
+func (p *readsResult) report() readsPartReport {
+	return readsPartReport{
+		PerSecond: p.perSecond(), Reads: p.reads, Seconds: p.elapsed.Seconds(), WritesPerSecond: p.writes.perSecond(),
+		BodyBytes: p.body, ServerMicros: ratio(p.accounts.Server.Seconds()*1e6, float64(p.reads)),
+	}
+}
+
+const (
+	// enoughWrites is which part of the writes that were asked for must have been done.
+	enoughWrites = .9
+	// noQueries is up to where the store queries of a read are none: see StoreQueriesPerRead.
+	noQueries = .001
+)
+
+// judge says what of the run breaks a promise, or makes its figures worth nothing.
+func (r readsReport) judge() error {
+	var faults []error
+	if r.WritesPerSecond < enoughWrites*float64(r.WritesAsked) {
+		faults = append(faults, fmt.Errorf("the run isn't valid: %.0f slots changed a second instead of %d", r.WritesPerSecond, r.WritesAsked))
+	}
+	if r.StoreQueriesPerRead > noQueries {
+		faults = append(faults, fmt.Errorf("reading asks the stores: %.4f times a read", r.StoreQueriesPerRead))
+	}
+	if oldest := max(r.ShownAgeMax, r.ShownHoldAgeMax); oldest > millis(shownWithin) {
+		faults = append(faults, fmt.Errorf("what is shown was %.0f ms old, and may be %.0f ms", oldest, millis(shownWithin)))
+	}
+	return errors.Join(faults...)
+}
+
+// print writes the report for people.
+func (r readsReport) print(out io.Writer) error {
+	fmt.Fprintf(out, "Reading, revision %s, %s, %s, %d CPUs, Postgres %s (fsync on), Redis %s\n",
+		r.Revision, r.Go, r.System, r.CPUs, r.Postgres, r.Redis)
+	fmt.Fprintf(out, "%d rounds of %gs a part, %d connections of the %s client, load average %.2f before and %.2f after\n\n",
+		r.Rounds, r.DurationSeconds, r.Connections, r.Client, r.LoadBefore, r.LoadAfter)
+	if len(r.Set) > 0 {
+		fmt.Fprintf(out, "The real server runs with %s.\n\n", strings.Join(r.Set, " "))
+	}
+	if err := table(out, r.lines); err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "\nWith %d slots, of which %.0f change a second, a site's document is read %.2f times as often as from a server that does\n"+
+		"nothing (%.2f compressed), and a day of a region %.2f times (%.2f compressed); while nothing changes, %.2f and %.2f times.\n",
+		r.SlotsMany, r.WritesPerSecond, r.SiteRatioToEmpty, r.SiteGzipRatioToEmpty, r.RegionDayRatioToEmpty, r.RegionDayGzipRatioToEmpty,
+		r.SiteQuietRatioToEmpty, r.RegionDayQuietRatioToEmpty)
+	fmt.Fprintf(out, "With %d slots instead of %d, the same documents are read %.2f (sites) and %.2f times (days of regions) as often.\n",
+		r.SlotsMany, r.SlotsFew, r.MillionToThousandSite, r.MillionToThousandRegionDay)
+	q := r.StoreQueries
+	fmt.Fprintf(out, "%.3f store queries a read: with %d reads Redis did %d commands and Postgres %d transactions, without any %d and %d.\n",
+		r.StoreQueriesPerRead, q.Reads, q.RedisReading, q.PostgresReading, q.RedisNobody, q.PostgresNobody)
+	fmt.Fprintf(out, "A change is shown after %.0f ms (p50) and %.0f ms (max), a hold after %.0f and %.0f ms; %d of each.\n",
+		r.ShownAgeP50, r.ShownAgeMax, r.ShownHoldAgeP50, r.ShownHoldAgeMax, r.ShownAges)
+	if r.BytesPerSlot != nil {
+		const mega = 1 << 20
+		fmt.Fprintf(out, "The server has %d MiB in use with %d slots and %d MiB with %d: %.0f bytes a slot; after all parts %d and %d MiB.\n",
+			*r.RSSFew/mega, r.SlotsFew, *r.RSSMany/mega, r.SlotsMany, *r.BytesPerSlot, *r.RSSFewEnd/mega, *r.RSSManyEnd/mega)
+	} else {
+		fmt.Fprintln(out, rig.ErrNoAccounts.Error()+".")
+	}
+	fmt.Fprintf(out, "It answers with documents %.1f s after it was started with %d slots, and %.1f s with %d.\n",
+		r.StartedFew, r.SlotsFew, r.StartedMany, r.SlotsMany)
+	if !r.Reconcile {
+		fmt.Fprintln(out, "Comparing all copies with Postgres each minute is another instance's work here.")
+	}
+	return nil
+}
+
+// lines has a line for each part.
+func (r readsReport) lines(t io.Writer) {
+	fmt.Fprintln(t, "\tper second\tbytes\tserver CPU µs each\twrites/s\t| shares: server\tPostgres\tRedis\twriter\tgenerator\tothers\t")
+	for _, of := range readsParts {
+		p, measured := r.Parts[of.name]
+		if !measured {
+			continue
+		}
+		fmt.Fprintf(t, "%s\t%.0f\t%.0f\t%.1f\t%.0f\t", of.name, p.PerSecond, p.BodyBytes, p.ServerMicros, p.WritesPerSecond)
+		if s, ok := r.CPUShares[of.name]; ok {
+			for _, who := range []string{"server", "postgres", "redis", "writer", "generator", "others"} {
+				fmt.Fprintf(t, "%.0f%%\t", 100*s[who])
+			}
+		}
+		fmt.Fprintln(t)
+	}
+}
