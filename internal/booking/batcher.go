@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -28,8 +29,10 @@ type batcher struct {
 	limit BatchLimits
 	log   *slog.Logger
 	lanes []*lane
-	// running counts the lanes that are at work, for Close.
+	// running counts the lanes and pushes that are at work, for Close.
 	running sync.WaitGroup
+	// silent is when Redis last didn't answer a flush.
+	silent atomic.Pointer[time.Time]
 	// observe is told of every flush.
 	observe func(rows int, took time.Duration, err error)
 }
@@ -281,17 +284,28 @@ func (b *batcher) settle(ctx context.Context, group []*waiter, f flushed) (again
 		})
 		w.succeed(outcome, f.fresh[w.hold.ID])
 	}
-	if err := b.slots.Push(ctx, group[0].campaign, f.copies, decided); err != nil {
-		b.log.Warn("Redis wasn't told of a flush; the copies are mended when the slots are next asked for", "error", err)
-	}
-	// After Redis knows, so that who cancelled finds the place free when they ask for it next.
-	for _, w := range group {
-		if w.end != nil {
-			w.settleEnd(f.ended[w.end.booking])
+	// Beside the lane's next flush, which doesn't need it: copies are applied in any order.
+	b.running.Go(func() {
+		if err := b.slots.Push(ctx, group[0].campaign, f.copies, decided); err != nil {
+			b.log.Warn("Redis wasn't told of a flush; the reconciler tells it when it can be reached", "error", err)
 		}
-	}
+		// After Redis knows, so that who cancelled finds the place free when they ask for it next.
+		for _, w := range group {
+			if w.end != nil {
+				w.settleEnd(f.ended[w.end.booking])
+			}
+		}
+	})
 	return again
 }
+
+const (
+	// askWithin is how long a flush waits for Redis to say which holds were given up.
+	askWithin = 200 * time.Millisecond
+	// askAgainAfter is how long flushes don't ask a Redis that didn't answer: it may be silent for minutes, and every flush
+	// would wait for it.
+	askAgainAfter = time.Second
+)
 
 // askGivenUp marks the holds that Redis says were given up. Without Redis none is: it never decides.
 func (b *batcher) askGivenUp(ctx context.Context, group []*waiter) {
@@ -301,12 +315,17 @@ func (b *batcher) askGivenUp(ctx context.Context, group []*waiter) {
 			tokens = append(tokens, w.hold)
 		}
 	}
-	if len(tokens) == 0 {
+	now := b.clock.Real()
+	if silent := b.silent.Load(); len(tokens) == 0 || (silent != nil && now.Sub(*silent) < askAgainAfter) {
 		return
 	}
+	ctx, cancel := context.WithTimeout(ctx, askWithin)
+	defer cancel()
 	given, err := b.slots.GivenUp(ctx, group[0].campaign, tokens)
 	if err != nil {
 		b.log.Debug("Redis wasn't asked about holds that were given up", "error", err)
+		now = b.clock.Real()
+		b.silent.Store(&now)
 		return
 	}
 	for _, w := range group {
