@@ -23,6 +23,10 @@ type readsReport struct {
 	// MillionToThousand are of the same documents: of a server with many slots to one with few.
 	MillionToThousandSite      float64 `json:"million_to_thousand_site"`
 	MillionToThousandRegionDay float64 `json:"million_to_thousand_region_day"`
+	// ByCPU are the same ratios of what a read takes of the processors, everybody in this run together. Where others take much
+	// of the machine, and now more and now less, they say more than how many reads there were in a second. Null where the
+	// system keeps no accounts.
+	ByCPU map[string]float64 `json:"ratios_by_cpu"`
 	// StoreQueriesPerRead are commands of Redis and transactions of Postgres, without those of the server by itself. Up to a
 	// thousandth is none: a tick of the server's own may fall into the one window and not into the other, which is some
 	// calls among tens of thousands of reads.
@@ -80,6 +84,7 @@ type readsPartReport struct {
 	BodyBytes       float64 `json:"body_bytes"` // on average
 	WritesPerSecond float64 `json:"writes_per_s"`
 	ServerMicros    float64 `json:"server_cpu_us_per_read"`
+	AllMicros       float64 `json:"cpu_us_per_read"` // of everybody but others
 }
 
 func (b *reads) report(facts rig.Facts) readsReport {
@@ -106,27 +111,46 @@ func (b *reads) report(facts rig.Facts) readsReport {
 			r.CPUShares[p.name] = b.parts[p.name].accounts.Shares(facts.CPUs)
 		}
 	}
-	rate := func(name string) float64 { return r.Parts[name].PerSecond }
-	r.SiteRatioToEmpty = ratio(rate("site"), rate("site_empty"))
-	r.RegionDayRatioToEmpty = ratio(rate("region_day"), rate("region_day_empty"))
-	r.SiteGzipRatioToEmpty = ratio(rate("site_gzip"), rate("site_gzip_empty"))
-	r.RegionDayGzipRatioToEmpty = ratio(rate("region_day_gzip"), rate("region_day_gzip_empty"))
-	r.SiteQuietRatioToEmpty = ratio(rate("site_quiet"), rate("site_quiet_empty"))
-	r.RegionDayQuietRatioToEmpty = ratio(rate("region_day_quiet"), rate("region_day_quiet_empty"))
-	r.MillionToThousandSite = ratio(rate("site_of_million"), rate("site_of_thousand"))
-	r.MillionToThousandRegionDay = ratio(rate("region_day_of_million"), rate("region_day_of_thousand"))
+	for _, of := range r.ratios() {
+		*of.ratio = ratio(r.Parts[of.part].PerSecond, r.Parts[of.to].PerSecond)
+	}
 	if b.meter != nil {
 		perSlot := ratio(float64(b.many.resident-b.few.resident), float64(b.Many-b.Few))
 		r.RSSFew, r.RSSMany, r.BytesPerSlot = &b.few.resident, &b.many.resident, &perSlot
 		r.RSSFewEnd, r.RSSManyEnd = &b.few.atEnd, &b.many.atEnd
+		r.ByCPU = map[string]float64{}
+		for _, of := range r.ratios() {
+			r.ByCPU[of.name] = ratio(r.Parts[of.to].AllMicros, r.Parts[of.part].AllMicros)
+		}
 	}
 	return r
 }
 
+// comparison is one part compared with another.
+type comparison struct {
+	name, part, to string
+	ratio          *float64
+}
+
+func (r *readsReport) ratios() []comparison {
+	return []comparison{
+		{"site_to_empty", "site", "site_empty", &r.SiteRatioToEmpty},
+		{"region_day_to_empty", "region_day", "region_day_empty", &r.RegionDayRatioToEmpty},
+		{"site_gzip_to_empty", "site_gzip", "site_gzip_empty", &r.SiteGzipRatioToEmpty},
+		{"region_day_gzip_to_empty", "region_day_gzip", "region_day_gzip_empty", &r.RegionDayGzipRatioToEmpty},
+		{"site_quiet_to_empty", "site_quiet", "site_quiet_empty", &r.SiteQuietRatioToEmpty},
+		{"region_day_quiet_to_empty", "region_day_quiet", "region_day_quiet_empty", &r.RegionDayQuietRatioToEmpty},
+		{"million_to_thousand_site", "site_of_million", "site_of_thousand", &r.MillionToThousandSite},
+		{"million_to_thousand_region_day", "region_day_of_million", "region_day_of_thousand", &r.MillionToThousandRegionDay},
+	}
+}
+
 func (p *readsResult) report() readsPartReport {
+	micros := func(c rig.CPU) float64 { return ratio(c.Seconds()*1e6, float64(p.reads)) }
 	return readsPartReport{
 		PerSecond: p.perSecond(), Reads: p.reads, Seconds: p.elapsed.Seconds(), WritesPerSecond: p.writes.perSecond(),
-		BodyBytes: p.body, ServerMicros: ratio(p.accounts.Server.Seconds()*1e6, float64(p.reads)),
+		BodyBytes: p.body, ServerMicros: micros(p.accounts.Server),
+		AllMicros: micros(p.accounts.ServerAndStores() + p.accounts.Writer + p.accounts.Generator),
 	}
 }
 
@@ -136,6 +160,9 @@ const (
 	// noQueries is up to where the store queries of a read are none: see StoreQueriesPerRead.
 	noQueries = .001
 )
+
+// brokenPromise is what a run that went to its end says against the server, or against itself.
+type brokenPromise struct{ error }
 
 // judge says what of the run breaks a promise, or makes its figures worth nothing.
 func (r readsReport) judge() error {
@@ -149,7 +176,10 @@ func (r readsReport) judge() error {
 	if oldest := max(r.ShownAgeMax, r.ShownHoldAgeMax); oldest > millis(shownWithin) {
 		faults = append(faults, fmt.Errorf("what is shown was %.0f ms old, and may be %.0f ms", oldest, millis(shownWithin)))
 	}
-	return errors.Join(faults...)
+	if len(faults) == 0 {
+		return nil
+	}
+	return brokenPromise{errors.Join(faults...)}
 }
 
 // print writes the report for people.
@@ -170,6 +200,13 @@ func (r readsReport) print(out io.Writer) error {
 		r.SiteQuietRatioToEmpty, r.RegionDayQuietRatioToEmpty)
 	fmt.Fprintf(out, "With %d slots instead of %d, the same documents are read %.2f (sites) and %.2f times (days of regions) as often.\n",
 		r.SlotsMany, r.SlotsFew, r.MillionToThousandSite, r.MillionToThousandRegionDay)
+	if len(r.ByCPU) > 0 {
+		fmt.Fprint(out, "By processor time:")
+		for i, of := range r.ratios() {
+			fmt.Fprintf(out, "%s %s %.2f", [2]string{"", ","}[min(i, 1)], of.name, r.ByCPU[of.name])
+		}
+		fmt.Fprintln(out, ".")
+	}
 	q := r.StoreQueries
 	fmt.Fprintf(out, "%.3f store queries a read: with %d reads Redis did %d commands and Postgres %d transactions, without any %d and %d.\n",
 		r.StoreQueriesPerRead, q.Reads, q.RedisReading, q.PostgresReading, q.RedisNobody, q.PostgresNobody)
@@ -192,13 +229,13 @@ func (r readsReport) print(out io.Writer) error {
 
 // lines has a line for each part.
 func (r readsReport) lines(t io.Writer) {
-	fmt.Fprintln(t, "\tper second\tbytes\tserver CPU µs each\twrites/s\t| shares: server\tPostgres\tRedis\twriter\tgenerator\tothers\t")
+	fmt.Fprintln(t, "\tper second\tbytes\tCPU µs each\tserver\twrites/s\t| shares: server\tPostgres\tRedis\twriter\tgenerator\tothers\t")
 	for _, of := range readsParts {
 		p, measured := r.Parts[of.name]
 		if !measured {
 			continue
 		}
-		fmt.Fprintf(t, "%s\t%.0f\t%.0f\t%.1f\t%.0f\t", of.name, p.PerSecond, p.BodyBytes, p.ServerMicros, p.WritesPerSecond)
+		fmt.Fprintf(t, "%s\t%.0f\t%.0f\t%.1f\t%.1f\t%.0f\t", of.name, p.PerSecond, p.BodyBytes, p.AllMicros, p.ServerMicros, p.WritesPerSecond)
 		if s, ok := r.CPUShares[of.name]; ok {
 			for _, who := range []string{"server", "postgres", "redis", "writer", "generator", "others"} {
 				fmt.Fprintf(t, "%.0f%%\t", 100*s[who])
