@@ -63,21 +63,14 @@ func load(t testing.TB, environ []string) config.Config {
 
 func logTo(t testing.TB) *slog.Logger { return slog.New(slog.NewTextHandler(t.Output(), nil)) }
 
-// building keeps instances from being made while others of this process answer: making one replaces a format in the
-// validator's global table, which every request reads.
-var building sync.RWMutex
-
 // answering keeps others from being made until the test's end. It comes after the test has made its own.
 func answering(t testing.TB) {
 	t.Helper()
-	building.RLock()
 	t.Cleanup(building.RUnlock)
 }
 
 func made(t testing.TB, cfg config.Config, options ...Option) (*App, error) {
 	t.Helper()
-	building.Lock()
-	defer building.Unlock()
 	return New(t.Context(), cfg, logTo(t), options...)
 }
 
@@ -278,9 +271,7 @@ func TestAnInstanceStartsBeforeItsStoresAndBecomesReadyWithThem(t *testing.T) {
 		t.Errorf("it is restarted again and again: /livez answers %d", w.Code)
 	}
 	w = httptest.NewRecorder()
-	building.RLock()
 	a.Handler.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/v1/campaigns", http.NoBody))
-	building.RUnlock()
 	if w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") == "" {
 		t.Errorf("a citizen is answered %d", w.Code)
 	}

@@ -103,8 +103,6 @@ func (s *Server) exchange(ctx context.Context, q Request) (Response, *http.Reque
 	if q.Header != nil {
 		r.Header = q.Header.Clone()
 	}
-	building.RLock()
-	defer building.RUnlock()
 	answer, err := client.Do(r)
 	if err != nil {
 		return Response{}, r, err

@@ -22,6 +22,7 @@ import (
 	"jari/internal/clock"
 	"jari/internal/config"
 	"jari/internal/keys"
+	"jari/internal/localstores"
 	"jari/internal/postgres"
 	"jari/internal/redis"
 	"jari/internal/token"
@@ -42,15 +43,16 @@ type Server struct {
 	// Log is what all instances of a test logged.
 	Log *Log
 
-	cfg      config.Config
-	clock    clock.Clock
-	contract *contract
-	phones   *atomic.Int64
-	app      *app.App
-	http     *httptest.Server
-	askState string
-	stopOnce sync.Once
-	stopErr  error
+	environment []string
+	cfg         config.Config
+	clock       clock.Clock
+	contract    *contract
+	phones      *atomic.Int64
+	app         *app.App
+	http        *httptest.Server
+	askState    string
+	stopOnce    sync.Once
+	stopErr     error
 }
 
 // setup is what options change.
@@ -59,6 +61,7 @@ type setup struct {
 	environment []string
 	clock       clock.Clock
 	production  bool
+	stores      *localstores.Stores
 }
 
 // Option changes what Start makes.
@@ -78,6 +81,9 @@ func InProduction() Option { return func(s *setup) { s.production = true } }
 func WithEnvironment(name, value string) Option {
 	return func(s *setup) { s.environment = append(s.environment, name+"="+value) }
 }
+
+// WithStores runs the instance on stores that the test may kill.
+func WithStores(stores *localstores.Stores) Option { return func(s *setup) { s.stores = stores } }
 
 // WithRunningClock lets shown time run from the given instant on, as it does in development. Server.Clock moves nothing
 // then.
@@ -105,9 +111,14 @@ func Start(t testing.TB, options ...Option) *Server {
 	for _, o := range options {
 		o(&wanted)
 	}
-	cfg := configuration(t, wanted)
+	environment := environment(t, wanted)
+	cfg, err := config.Load(environment)
+	if err != nil {
+		t.Fatal(err)
+	}
 	s := &Server{
-		Clock: manual, Log: &Log{}, cfg: cfg, clock: wanted.clock, contract: readContract(t), phones: &atomic.Int64{},
+		environment: environment,
+		Clock:       manual, Log: &Log{}, cfg: cfg, clock: wanted.clock, contract: readContract(t), phones: &atomic.Int64{},
 	}
 	s.openStores(t)
 	if wanted.files != nil {
@@ -126,8 +137,8 @@ func Start(t testing.TB, options ...Option) *Server {
 	return s
 }
 
-// configuration is that of an instance on stores of the test's own.
-func configuration(t testing.TB, wanted setup) config.Config {
+// environment is that of an instance on stores of the test's own, unless the test brings others.
+func environment(t testing.TB, wanted setup) []string {
 	t.Helper()
 	environment, gateway := config.Development, []string{"JARI_SMS_GATEWAY=inbox"}
 	if wanted.production {
@@ -139,12 +150,19 @@ func configuration(t testing.TB, wanted setup) config.Config {
 	}
 	variables := []string{
 		"JARI_ENV=" + environment,
-		"JARI_POSTGRES_URL=" + storetest.PostgresURL(t),
-		"JARI_REDIS_URL=" + storetest.RedisURL(t),
 		"JARI_LOG_LEVEL=DEBUG", // everything, so that tests can look for what mustn't be there
 		// A busy machine that takes its time isn't a store that is away.
 		"JARI_REDIS_TIMEOUT=5s",
 		"JARI_RULES_CONFIRMED=30s",
+	}
+	if wanted.stores != nil {
+		if err := postgres.Migrate(t.Context(), wanted.stores.PostgresURL()); err != nil {
+			t.Fatal(err)
+		}
+		variables = append(variables,
+			"JARI_POSTGRES_URL="+wanted.stores.PostgresURL(), "JARI_REDIS_URL="+wanted.stores.RedisURL())
+	} else {
+		variables = append(variables, "JARI_POSTGRES_URL="+storetest.PostgresURL(t), "JARI_REDIS_URL="+storetest.RedisURL(t))
 	}
 	for name, purpose := range map[string]keys.Purpose{
 		"JARI_TOKEN_KEYS": keys.Tokens, "JARI_DATA_KEYS": keys.Data, "JARI_INDEX_KEYS": keys.Index,
@@ -155,11 +173,7 @@ func configuration(t testing.TB, wanted setup) config.Config {
 		}
 		variables = append(variables, name+"="+line)
 	}
-	cfg, err := config.Load(slices.Concat(variables, gateway, wanted.environment))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return cfg
+	return slices.Concat(variables, gateway, wanted.environment)
 }
 
 func (s *Server) openStores(t testing.TB) {
@@ -179,17 +193,11 @@ func (s *Server) openStores(t testing.TB) {
 	})
 }
 
-// building keeps instances from being made while others of this process answer: making one replaces a format in the
-// validator's global table, which every request reads.
-var building sync.RWMutex
-
 // run makes the application and answers HTTP until the test's end, or Stop.
 func (s *Server) run(t testing.TB) {
 	t.Helper()
 	log := slog.New(slog.NewTextHandler(s.Log, &slog.HandlerOptions{Level: s.cfg.LogLevel}))
-	building.Lock()
 	a, err := app.New(t.Context(), s.cfg, log, app.WithClock(s.clock))
-	building.Unlock()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -219,12 +227,21 @@ func (s *Server) Stop(t testing.TB) {
 	})
 }
 
-// Another runs one more instance on the same stores, with the same keys and clock.
-func (s *Server) Another(t testing.TB) *Server {
+// Another runs one more instance on the same stores, with the same keys and clock, and with what options change of its
+// environment.
+func (s *Server) Another(t testing.TB, options ...Option) *Server {
 	t.Helper()
+	wanted := setup{environment: s.environment}
+	for _, o := range options {
+		o(&wanted)
+	}
+	cfg, err := config.Load(wanted.environment)
+	if err != nil {
+		t.Fatal(err)
+	}
 	other := &Server{
-		Campaign: s.Campaign, Clock: s.Clock, Pool: s.Pool, Redis: s.Redis, Log: s.Log,
-		cfg: s.cfg, clock: s.clock, contract: s.contract, phones: s.phones,
+		Campaign: s.Campaign, Clock: s.Clock, Pool: s.Pool, Redis: s.Redis, Log: s.Log, environment: wanted.environment,
+		cfg: cfg, clock: s.clock, contract: s.contract, phones: s.phones,
 	}
 	other.run(t)
 	return other

@@ -17,6 +17,7 @@ import (
 	"jari/internal/slot"
 	"jari/internal/token"
 	"jari/test/jaritest"
+	"jari/test/storetest"
 )
 
 func TestKnownFailuresOfInventory(t *testing.T) {
@@ -34,6 +35,12 @@ func TestKnownFailuresOfInventory(t *testing.T) {
 		"two_holds_confirmed_together":      twoHoldsConfirmedTogether,
 		"failed_reschedule_keeps_the_old":   failedReschedule,
 		"counter_equals_rows":               counterEqualsRows,
+
+		"cancel_frees_every_pool":            cancelFreesEveryPool,
+		"parts_equal_total":                  partsEqualTotal,
+		"one_stock_for_all_channels":         oneStock,
+		"reschedule_counts_own_booking_once": rescheduleCountsOnce,
+		"capacity_below_booked_is_refused":   capacityBelowBooked,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -581,5 +588,134 @@ func TestCutOffsAreKept(t *testing.T) {
 		t.Errorf("the booking is %s", now.Status)
 	}
 	wantRemaining(t, s, jaritest.SiteOfOne, dayE3, 0)
+	s.CheckBooks(t)
+}
+
+// remaining is what the public is shown: for a slot, and for its site on its day.
+func remaining(t *testing.T, s *jaritest.Server, site, day, id string) (slot, ofSite int) {
+	t.Helper()
+	slot = -1
+	for _, x := range s.Slots(t, site, day) {
+		if x.ID == id {
+			slot = x.Remaining
+		}
+	}
+	var region httpapi.RegionDay
+	s.Do(t, http.MethodGet, s.Path("/regions/"+jaritest.Region+"/days/"+day), nil).Want(t, http.StatusOK).Into(t, &region)
+	for _, x := range region.Sites {
+		if x.SiteId == site {
+			return slot, x.Remaining
+		}
+	}
+	t.Fatalf("site %s isn't among those of the region", site)
+	return 0, 0
+}
+
+// cancelFreesEveryPool: a place that is given back is free wherever it was taken: in the row, for whoever holds next, and
+// in all that the public is shown.
+func cancelFreesEveryPool(t *testing.T) {
+	s := jaritest.Start(t)
+	slots := s.Slots(t, jaritest.SiteOfOne, dayE3)
+	c := s.NewCitizen(t, jaritest.BornForE3)
+	shows := func(slot, site int) func() bool {
+		return func() bool {
+			a, b := remaining(t, s, jaritest.SiteOfOne, dayE3, slots[0].ID)
+			return a == slot && b == site
+		}
+	}
+	b := c.MustBook(t, slots[0].ID)
+	jaritest.Eventually(t, 10*time.Second, "the documents show that it is taken", shows(0, 1))
+	c.Cancel(t, b.BookingId).Want(t, http.StatusOK)
+	if _, booked := s.Row(t, slots[0].ID); booked != 0 {
+		t.Errorf("the row still says %d booked", booked)
+	}
+	jaritest.Eventually(t, 10*time.Second, "the documents show that it is free", shows(1, 2))
+	s.NewCitizen(t, jaritest.BornForE3).MustBook(t, slots[0].ID)
+	s.CheckBooks(t)
+}
+
+// partsEqualTotal: what a region's day says of a site is the sum of what the site says of its slots, and both are what the
+// rows and the live holds leave.
+func partsEqualTotal(t *testing.T) {
+	s := jaritest.Start(t)
+	var ids []string
+	left := 0
+	for _, x := range s.Slots(t, jaritest.SiteOfFew, dayE3) {
+		ids = append(ids, x.ID)
+		left += x.Remaining
+	}
+	crowd := s.NewCrowd(t, 4, jaritest.BornForE3)
+	crowd[0].MustBook(t, ids[0])
+	crowd[1].MustBook(t, ids[1])
+	crowd[2].MustHold(t, ids[1])
+	moved := crowd[3].MustBook(t, ids[0])
+	crowd[3].MustBook(t, ids[1], "replaces", moved.BookingId)
+	left -= len(crowd)
+	jaritest.Eventually(t, 10*time.Second, "the parts are the total", func() bool {
+		sum := 0
+		for _, x := range s.Slots(t, jaritest.SiteOfFew, dayE3) {
+			sum += x.Remaining
+		}
+		_, total := remaining(t, s, jaritest.SiteOfFew, dayE3, ids[0])
+		return sum == left && total == left
+	})
+	s.CheckBooks(t)
+}
+
+// oneStock: whoever gives places away, through whichever instance and whichever Redis, gives away the same ones.
+func oneStock(t *testing.T) {
+	s := jaritest.Start(t)
+	// A partner whose Redis is another: its copies and holds know nothing of ours.
+	partner := s.Another(t, jaritest.WithEnvironment("JARI_REDIS_URL", storetest.RedisURL(t)))
+	unit := s.Slot(t, jaritest.SiteOfOne, dayE3)
+	ours, theirs := s.NewCitizen(t, jaritest.BornForE3), s.NewCitizen(t, jaritest.BornForE3).At(partner)
+	held := theirs.MustHold(t, unit)
+	ours.MustBook(t, unit)
+	theirs.Confirm(t, held.HoldToken).Want(t, http.StatusConflict, fault.CodeSlotFull)
+	// And once it has run out, the partner's next customer is told so.
+	s.NewCitizen(t, jaritest.BornForE3).At(partner).Hold(t, unit).Want(t, http.StatusConflict, fault.CodeSlotFull)
+	s.CheckBooks(t)
+}
+
+// rescheduleCountsOnce: somebody who moves is one person with one booking at every moment, and there and back again costs
+// nobody a place.
+func rescheduleCountsOnce(t *testing.T) {
+	s := jaritest.Start(t)
+	slots := s.Slots(t, jaritest.SiteOfOne, dayE3)
+	c := s.NewCitizen(t, jaritest.BornForE3)
+	b := c.MustBook(t, slots[0].ID)
+	for i := range 4 {
+		to, from := slots[(i+1)%2].ID, slots[i%2].ID
+		b = c.MustBook(t, to, "replaces", b.BookingId)
+		_, there := s.Row(t, to)
+		if _, here := s.Row(t, from); there != 1 || here != 0 {
+			t.Fatalf("after move %d, %d are booked where it went and %d where it came from", i+1, there, here)
+		}
+	}
+	s.NewCitizen(t, jaritest.BornForE3).MustBook(t, slots[1].ID)
+	s.CheckBooks(t)
+}
+
+func capacityBelowBooked(t *testing.T) {
+	s := jaritest.Start(t)
+	unit := s.Slot(t, jaritest.SiteOfFew, dayE3)
+	for range 2 {
+		s.NewCitizen(t, jaritest.BornForE3).MustBook(t, unit)
+	}
+	key := s.AdminKey(t, "publisher")
+	change := func(capacity int) jaritest.Response {
+		return s.Send(t, jaritest.JSON(http.MethodPatch, "/admin/v1/campaigns/"+s.Campaign+"/slots/"+unit,
+			map[string]any{"capacity": capacity}).With("Authorization", "Bearer "+key))
+	}
+	var p httpapi.Problem
+	change(1).Want(t, http.StatusConflict, fault.CodeCapacityBelowBooked).Into(t, &p)
+	if p.Booked == nil || *p.Booked != 2 {
+		t.Errorf("the refusal says that %v are booked", p.Booked)
+	}
+	if capacity, booked := s.Row(t, unit); capacity != 3 || booked != 2 {
+		t.Errorf("the refusal left %d of %d", booked, capacity)
+	}
+	change(2).Want(t, http.StatusOK)
+	s.NewCitizen(t, jaritest.BornForE3).Hold(t, unit).Want(t, http.StatusConflict, fault.CodeSlotFull)
 	s.CheckBooks(t)
 }
