@@ -66,7 +66,6 @@ func logTo(t testing.TB) *slog.Logger { return slog.New(slog.NewTextHandler(t.Ou
 // answering keeps others from being made until the test's end. It comes after the test has made its own.
 func answering(t testing.TB) {
 	t.Helper()
-	t.Cleanup(building.RUnlock)
 }
 
 func made(t testing.TB, cfg config.Config, options ...Option) (*App, error) {
