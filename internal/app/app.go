@@ -20,6 +20,7 @@ import (
 	"jari/internal/campaign"
 	"jari/internal/clock"
 	"jari/internal/config"
+	"jari/internal/crash"
 	"jari/internal/fault"
 	"jari/internal/httpapi"
 	"jari/internal/identity"
@@ -75,6 +76,9 @@ func New(ctx context.Context, cfg config.Config, log *slog.Logger, options ...Op
 	secrets, err := readSecrets(cfg)
 	if err != nil {
 		return nil, err
+	}
+	if err := crash.Arm(cfg.CrashAt); err != nil {
+		return nil, fmt.Errorf("JARI_CRASH_AT: %w", err)
 	}
 	defer func() {
 		if err != nil {

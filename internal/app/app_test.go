@@ -13,7 +13,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -62,11 +61,6 @@ func load(t testing.TB, environ []string) config.Config {
 }
 
 func logTo(t testing.TB) *slog.Logger { return slog.New(slog.NewTextHandler(t.Output(), nil)) }
-
-// answering keeps others from being made until the test's end. It comes after the test has made its own.
-func answering(t testing.TB) {
-	t.Helper()
-}
 
 func made(t testing.TB, cfg config.Config, options ...Option) (*App, error) {
 	t.Helper()
@@ -344,7 +338,6 @@ func serve(t *testing.T, more ...string) *serving {
 	s.public, s.operations = public.Addr().String(), operations.Addr().String()
 	go func() { s.ended <- a.Serve(ctx, public, operations) }()
 	t.Cleanup(stop)
-	answering(t)
 	return s
 }
 
