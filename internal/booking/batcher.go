@@ -13,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"jari/internal/clock"
+	"jari/internal/crash"
 	"jari/internal/fault"
 	"jari/internal/postgres"
 	"jari/internal/slot"
@@ -209,6 +210,7 @@ func (b *batcher) flush(group []*waiter) (again []*waiter) {
 	// The deadline is for getting a connection and the locks; write takes it off for the commit.
 	lockCtx, cancel := context.WithTimeout(ctx, b.limit.Wait)
 	start := b.clock.Real()
+	crash.Point(crash.FlushBegins)
 	f, err := flush(lockCtx, b.pool, group[0].campaign, endings, requests)
 	cancel()
 	b.observe(len(group), b.clock.Real().Sub(start), err)
@@ -286,6 +288,7 @@ func (b *batcher) settle(ctx context.Context, group []*waiter, f flushed) (again
 	}
 	// Beside the lane's next flush, which doesn't need it: copies are applied in any order.
 	b.running.Go(func() {
+		crash.Point(crash.Answered)
 		if err := b.slots.Push(ctx, group[0].campaign, f.copies, decided); err != nil {
 			b.log.Warn("Redis wasn't told of a flush; the reconciler tells it when it can be reached", "error", err)
 		}

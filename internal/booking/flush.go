@@ -14,6 +14,7 @@ import (
 	"github.com/jackc/pgx/v5/pgtype"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"jari/internal/crash"
 	"jari/internal/postgres"
 	"jari/internal/slot"
 )
@@ -306,6 +307,7 @@ func write(
 	if err := commit(ctx, conn, batch); err != nil {
 		return flushed{}, err
 	}
+	crash.Point(crash.Committed)
 	return outcome(l, p, moves, others, sure.units, made), nil
 }
 

@@ -71,6 +71,7 @@ type Config struct {
 	HeaderBytes     int           `env:"JARI_HEADER_BYTES"     envDefault:"16384" doc:"largest headers of a request, in bytes"`
 	ClockSkew       time.Duration `env:"JARI_CLOCK_SKEW"       envDefault:"500ms" doc:"how far the clocks of this machine, Postgres and Redis may be apart before the instance isn't ready"`
 	ClockOffset     time.Duration `env:"JARI_CLOCK_OFFSET"     envDefault:"0s"    doc:"development only: how far the time that rules and people see is ahead of the real one"`
+	CrashAt         string        `env:"JARI_CRASH_AT"                            doc:"development only: the named point of the work at which this process kills itself, so that what a power cut leaves behind can be seen; see internal/crash"`
 	RulesConfirmed  time.Duration `env:"JARI_RULES_CONFIRMED"  envDefault:"5s"    doc:"how recently an instance must have confirmed the published versions to place holds"`
 	SessionLifetime time.Duration `env:"JARI_SESSION_LIFETIME" envDefault:"336h"  doc:"how long a session of a person lasts"`
 
@@ -190,6 +191,9 @@ func (c Config) Validate() error {
 	production := c.Environment != Development
 	if production && c.ClockOffset != 0 {
 		refuse("JARI_CLOCK_OFFSET", "only development may move the clock")
+	}
+	if production && c.CrashAt != "" {
+		refuse("JARI_CRASH_AT", "only development may kill itself")
 	}
 	switch c.SMSGateway {
 	case "inbox":

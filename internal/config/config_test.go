@@ -155,6 +155,14 @@ func TestProductionRefusesWhatBelongsToDevelopment(t *testing.T) {
 	}
 }
 
+func TestOnlyDevelopmentMayKillItself(t *testing.T) {
+	t.Parallel()
+	wantFault(t, production("JARI_CRASH_AT=committed"), "JARI_CRASH_AT", "only development")
+	if got := faults(t, development("JARI_CRASH_AT=committed")); len(got) > 0 {
+		t.Errorf("development is refused: %v", got)
+	}
+}
+
 func TestTheGatewayNeedsAllItsParts(t *testing.T) {
 	t.Parallel()
 	for _, address := range []string{"", "sms.example.org", "ftp://sms.example.org", "https://", "/cgi-bin/sendsms", "http://[::1"} {

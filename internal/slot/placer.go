@@ -7,6 +7,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"jari/internal/crash"
 	"jari/internal/fault"
 	jariredis "jari/internal/redis"
 )
@@ -128,6 +129,7 @@ func (p *placer) pipeline(group []*placing, plain bool) (unknown []*placing) {
 		replies[i] = evalPlacement(ctx, pipe, w.placement, plain)
 	}
 	_, _ = pipe.Exec(ctx) // each reply has its own error
+	crash.Point(crash.HoldPlaced)
 	for i, w := range group {
 		reply, err := replies[i].Slice()
 		if !plain && redis.HasErrorPrefix(err, "NOSCRIPT") {

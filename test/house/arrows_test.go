@@ -15,7 +15,9 @@ type arrow struct {
 }
 
 // small are the packages that everybody in the domain may lean on: each is one idea and knows nobody.
-var small = []string{"internal/fault", "internal/clock", "internal/civil", "internal/token", "internal/keys"}
+var small = []string{
+	"internal/fault", "internal/clock", "internal/civil", "internal/token", "internal/keys", "internal/crash",
+}
 
 // storage opens Postgres and Redis and knows no word of the domain.
 var storage = []string{"internal/postgres", "internal/redis"}
@@ -26,6 +28,7 @@ var arrows = []arrow{
 	{from: "internal/civil", why: "dates and birth dates are arithmetic: no clock, no store, no rule"},
 	{from: "deploy/nginx", why: "the edge's configuration is tested against the contract's document, not the code"},
 	{from: "internal/clock", why: "time is handed in, so whoever hands it in can't depend on its users"},
+	{from: "internal/crash", why: "a point to die at stands anywhere, so it can't know where it stands"},
 	{from: "internal/fault", why: "the one error type crosses all packages, so it can't know any of them"},
 	{from: "internal/keys", may: []string{"internal/fault"}, why: "keys are opened at the start and know nobody's use of them"},
 	{
