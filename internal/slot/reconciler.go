@@ -115,7 +115,7 @@ func (r *Reconciler) Sweep(ctx context.Context) (s Sweep, err error) {
 		}
 		n := 0
 		for campaign, copies := range chunk {
-			pushed, err := applyCopies(ctx, r.redis, campaign, copies, nil)
+			pushed, err := compareCopies(ctx, r.redis, campaign, copies)
 			if err != nil {
 				return s, err
 			}

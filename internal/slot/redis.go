@@ -234,10 +234,21 @@ const applyMost = 64
 // applyCopies pushes copies, and drops decided holds of each slot, in one round trip for every applyMost slots.
 func applyCopies(
 	ctx context.Context, client *redis.Client, campaign string, copies []Copy, decided map[int64][]Decided,
+) (applied, error) {
+	return apply(ctx, client, campaign, copies, decided, "0")
+}
+
+// compareCopies pushes copies of slots that nobody changed; one that wasn't there is no news to anybody.
+func compareCopies(ctx context.Context, client *redis.Client, campaign string, copies []Copy) (applied, error) {
+	return apply(ctx, client, campaign, copies, nil, "1")
+}
+
+func apply(
+	ctx context.Context, client *redis.Client, campaign string, copies []Copy, decided map[int64][]Decided, comparing string,
 ) (found applied, err error) {
 	for chunk := range slices.Chunk(copies, applyMost) {
 		keys := []string{changedKey(campaign)}
-		args := []any{copyLife.Milliseconds(), bookedLife.Milliseconds(), changedLife.Milliseconds()}
+		args := []any{copyLife.Milliseconds(), bookedLife.Milliseconds(), changedLife.Milliseconds(), comparing}
 		for _, c := range chunk {
 			keys = append(keys, copyKey(campaign, c.Slot), holdsKey(campaign, c.Slot))
 			args = append(args, FormatID(c.Slot), c.Capacity, c.Booked, string(c.State), c.Version, c.Generation, len(decided[c.Slot]))

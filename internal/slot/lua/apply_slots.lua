@@ -9,6 +9,7 @@
 -- ARGV[1]  how long a replaced copy is kept, in ms; whoever misses it loads it again
 -- ARGV[2]  how long a mark is kept, in ms
 -- ARGV[3]  how long KEYS[1] is kept, in ms
+-- ARGV[4]  '1' if a copy that wasn't there is no news: whoever compares all slots with an empty Redis tells nobody anything
 -- then for each slot: id, capacity, booked, state, version, generation, number of decided holds, and for each of these the
 -- hold's id and '1' if it was booked
 --
@@ -16,7 +17,7 @@
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
 local results = {}
-local k, a = 2, 4
+local k, a = 2, 5
 while a <= #ARGV do
   local copy, holds = KEYS[k], KEYS[k + 1]
   local id, version, generation, decided = ARGV[a], ARGV[a + 4], ARGV[a + 5], tonumber(ARGV[a + 6])
@@ -45,7 +46,7 @@ while a <= #ARGV do
       end
     end
   end
-  if result > 0 or dropped > 0 then
+  if result == 2 or dropped > 0 or (result == 1 and ARGV[4] ~= '1') then
     redis.call('ZREMRANGEBYSCORE', holds, '-inf', now) -- holds that are over
     if redis.call('ZADD', KEYS[1], now, id) == 1 then
       redis.call('PEXPIRE', KEYS[1], ARGV[3]) -- whoever reads it renews this
