@@ -50,12 +50,28 @@ func flush(ctx context.Context, pool *pgxpool.Pool, campaignID string, endings [
 	}
 	// Releasing a connection inside a transaction closes it, which rolls back.
 	defer conn.Release()
-	l, err := lock(ctx, conn.Conn(), campaignID, endings, requests)
+	f, err := try(ctx, conn.Conn(), campaignID, endings, requests, "")
+	if !postgres.IsUniqueViolation(err) {
+		return f, err
+	}
+	// Another instance booked one of the persons meanwhile. Skipping whom that is costs a look-up in every unique index for
+	// every row, so it is only done when it has happened.
+	if _, err := conn.Exec(ctx, `ROLLBACK`); err != nil {
+		return flushed{}, postgres.Unreachable(fmt.Errorf("rolling back a flush: %w", err))
+	}
+	return try(ctx, conn.Conn(), campaignID, endings, requests, "ON CONFLICT DO NOTHING")
+}
+
+// try is one transaction of a flush.
+func try(
+	ctx context.Context, conn *pgx.Conn, campaignID string, endings []ending, requests []request, conflict string,
+) (flushed, error) {
+	l, err := lock(ctx, conn, campaignID, endings, requests)
 	if err != nil {
 		return flushed{}, postgres.Unreachable(err)
 	}
 	// From here on no deadline: cancelling a commit would leave its outcome open.
-	return write(context.WithoutCancel(ctx), conn.Conn(), campaignID, endings, requests, l)
+	return write(context.WithoutCancel(ctx), conn, campaignID, endings, requests, l, conflict)
 }
 
 // lock begins the transaction, takes its locks and reads what the verdicts depend on.
@@ -199,11 +215,13 @@ func (r *rows) arguments(campaignID string) []any {
 }
 
 // insertAndCount inserts new bookings, and in the same statement raises what really changed and leaves the events and the
-// one note of the flush. What was certain beforehand (moves and cancels, whose rows are locked) comes as arguments. A
-// person whom another instance books at this moment is skipped, isn't returned, and is decided in the next flush.
-const insertAndCount = `
+// one note of the flush. What was certain beforehand (moves and cancels, whose rows are locked) comes as arguments. With ON
+// CONFLICT DO NOTHING, a person whom another instance books at this moment is skipped, isn't returned, and is decided in
+// the next flush.
+func insertAndCount(conflict string) string {
+	return `
 	WITH made AS (` + insertRows + `
-		ON CONFLICT DO NOTHING RETURNING booking_id, slot_id, actor_id, status
+		` + conflict + ` RETURNING booking_id, slot_id, actor_id, status
 	), changed AS (
 		UPDATE slots s SET booked = s.booked + d.delta, version = s.version + 1
 		FROM (
@@ -227,6 +245,7 @@ const insertAndCount = `
 		SELECT $23::text, jsonb_build_object('flush_id', $22::uuid), 25, 'default' WHERE EXISTS (SELECT 1 FROM events)
 	)
 	SELECT booking_id FROM made`
+}
 
 // certain is what a flush changes beside inserting new bookings.
 type certain struct {
@@ -245,7 +264,7 @@ func (c *certain) event(booking uuid.UUID, kind string, actor uuid.UUID) {
 
 // write writes the verdicts and commits.
 func write(
-	ctx context.Context, conn *pgx.Conn, campaignID string, endings []ending, requests []request, l locked,
+	ctx context.Context, conn *pgx.Conn, campaignID string, endings []ending, requests []request, l locked, conflict string,
 ) (flushed, error) {
 	p := decide(l, endings, requests)
 	var moves, others rows
@@ -293,7 +312,7 @@ func write(
 	}
 	made := make(map[uuid.UUID]bool, len(requests))
 	if len(others.ids) > 0 || len(sure.units) > 0 {
-		batch.Queue(insertAndCount, append(others.arguments(campaignID),
+		batch.Queue(insertAndCount(conflict), append(others.arguments(campaignID),
 			units.slots, units.deltas, postgres.UUIDs(sure.events.bookings), sure.events.kinds, postgres.UUIDs(sure.events.actors), uuid.New(), NoticeKind)...).
 			Query(func(rows pgx.Rows) error {
 				var id pgtype.UUID

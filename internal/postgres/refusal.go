@@ -28,6 +28,12 @@ func ShouldRetry(err error) bool {
 	return ok && (pg.Code == "40P01" || pg.Code == "40001")
 }
 
+// IsUniqueViolation tells whether a unique index refused.
+func IsUniqueViolation(err error) bool {
+	pg, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && pg.Code == "23505"
+}
+
 // retryAfter is what a refused caller is told to wait when Postgres can't be reached; a restart takes a few seconds.
 const retryAfter = 3 * time.Second
 
