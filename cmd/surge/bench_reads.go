@@ -33,7 +33,7 @@ type benchReads struct {
 	Many        rig.Crowd     `default:"1000000" help:"Slots of the large one."`
 	Reconcile   bool          `help:"Let the measured server compare all copies in Redis with Postgres each minute, too. Without it, that is another instance's work, as it is for all instances but one."`
 	JSON        bool          `name:"json" help:"Print one JSON object instead of the table."`
-	Profile     string        `name:"cpuprofile" type:"path" placeholder:"DIR" help:"Write CPU profiles of the real server under readers into this folder, for go tool pprof. Profiling itself costs a little."`
+	Profile     string        `name:"cpuprofile" type:"path" placeholder:"DIR" help:"Write CPU profiles of what is measured into this folder, for go tool pprof; of the empty server too, so that it costs all alike, and to compare with."`
 	Set         []string      `placeholder:"NAME=VALUE" help:"A variable of the real server's environment; may be repeated. Without it, everything has its default."`
 	Data        string        `default:".jari/surge-reads" type:"path" help:"Folder for the private stores and the logs."`
 }
@@ -203,7 +203,7 @@ func (b *reads) measure(ctx context.Context) error {
 			b.log.Info("measured", "part", p.name, "round", round+1, "per_second", int(b.parts[p.name].perSecond()))
 		}
 	}
-	return errors.Join(b.end(ctx, b.few), b.end(ctx, b.many))
+	return errors.Join(b.end(b.few), b.end(b.many))
 }
 
 // begin starts the server of a world and its writer, waits until it knows its slots, and looks at all of its documents.
@@ -393,7 +393,7 @@ func (b *reads) run(ctx context.Context, p readsPart, round int) error {
 			return err
 		}
 		profile := ""
-		if b.Profile != "" && !p.empty {
+		if b.Profile != "" {
 			profile = filepath.Join(b.Profile, fmt.Sprintf("%s-%d.pprof", p.name, round+1))
 		}
 		return b.account(ctx, w, server, profile, result, func() (load.Result, error) {
@@ -660,7 +660,7 @@ func remainingOf(body []byte, id int64) (int, error) {
 }
 
 // end looks at all documents of a world once more, and at what its server has in use now.
-func (b *reads) end(ctx context.Context, w *world) error {
+func (b *reads) end(w *world) error {
 	if err := b.alone(w.server); err != nil {
 		return err
 	}

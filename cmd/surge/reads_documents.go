@@ -8,13 +8,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"github.com/labstack/echo/v4"
 	"io"
 	"math/rand/v2"
 	"net/http"
 	"os"
 	"strconv"
 	"sync/atomic"
+
+	"github.com/labstack/echo/v4"
 
 	"jari/cmd/surge/load"
 	"jari/cmd/surge/rig"

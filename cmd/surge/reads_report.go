@@ -161,8 +161,8 @@ const (
 	noQueries = .001
 )
 
-// brokenPromise is what a run that went to its end says against the server, or against itself.
-type brokenPromise struct{ error }
+// brokenPromiseError is what a run that went to its end says against the server, or against itself.
+type brokenPromiseError struct{ error }
 
 // judge says what of the run breaks a promise, or makes its figures worth nothing.
 func (r readsReport) judge() error {
@@ -179,7 +179,7 @@ func (r readsReport) judge() error {
 	if len(faults) == 0 {
 		return nil
 	}
-	return brokenPromise{errors.Join(faults...)}
+	return brokenPromiseError{errors.Join(faults...)}
 }
 
 // print writes the report for people.

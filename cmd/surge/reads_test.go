@@ -113,7 +113,7 @@ func TestARunThatBreaksAPromiseFails(t *testing.T) {
 		b := readsOf(nil)
 		harm(b)
 		err := b.report(rig.Facts{}).judge()
-		if _, broken := errors.AsType[brokenPromise](err); !broken {
+		if _, broken := errors.AsType[brokenPromiseError](err); !broken {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -217,7 +217,7 @@ func TestReadsAreMeasured(t *testing.T) {
 		// A busy machine that takes its time isn't a store that is away.
 		"--set", "JARI_REDIS_TIMEOUT=5s", "--set", "JARI_RULES_CONFIRMED=30s", "--set", "JARI_CLOCK_SKEW=10s",
 	})
-	if _, broken := errors.AsType[brokenPromise](err); broken {
+	if _, broken := errors.AsType[brokenPromiseError](err); broken {
 		t.Log(err)
 	} else if err != nil {
 		t.Fatal(err)

@@ -34,7 +34,7 @@ func (r *Rig) StoreCalls(ctx context.Context) (c StoreCalls, err error) {
 	return c, nil
 }
 
-// sumOfCalls adds up lines such as cmdstat_get:calls=21,usec=175,…
+// sumOfCalls adds up lines such as cmdstat_get:calls=21,usec=175 of INFO commandstats.
 func sumOfCalls(info string) (sum int64, err error) {
 	for line := range strings.Lines(info) {
 		_, after, found := strings.Cut(line, ":calls=")
