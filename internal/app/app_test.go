@@ -554,7 +554,7 @@ func TestNoticesAreWrittenToTheirPeople(t *testing.T) {
 			FROM slots WHERE site_id = $4 ORDER BY starts_at LIMIT 1`, id, who.id, fmt.Sprintf("REF%d", i), who.site)
 		bookings, kinds, actors = append(bookings, id), append(kinds, who.kind), append(actors, who.id)
 	}
-	exec(t, a.pool, `INSERT INTO booking_events (flush_id, campaign_id, bookings, kinds, actors) VALUES ($1, 'small', $2, $3, $4)`,
+	exec(t, a.pool, `INSERT INTO flush_events (flush_id, campaign_id, bookings, kinds, actors) VALUES ($1, 'small', $2, $3, $4)`,
 		flush, bookings, kinds, actors)
 	messages, err := a.notices(t.Context(), flush)
 	if err != nil {

@@ -140,7 +140,7 @@ func TestConfirmBooksOnce(t *testing.T) {
 		t.Fatalf("the retry answered %+v %v %v", again, fresh, err)
 	}
 	b.consistent(t)
-	if n := count(t, b.pool, `SELECT sum(cardinality(bookings)) FROM booking_events`); n != 1 {
+	if n := count(t, b.pool, `SELECT sum(cardinality(bookings)) FROM flush_events`); n != 1 {
 		t.Errorf("%d events of one booking", n)
 	}
 	if n := count(t, b.pool, `SELECT count(*) FROM river.river_job WHERE kind = $1`, NoticeKind); n != 1 {
@@ -422,7 +422,7 @@ func TestDoubleCancelFreesOneUnit(t *testing.T) {
 	if n := count(t, b.pool, `SELECT booked FROM slots WHERE slot_id = 1`); n != 1 {
 		t.Fatalf("%d units booked after one of two was cancelled", n)
 	}
-	if n := count(t, b.pool, `SELECT count(*) FROM booking_events, unnest(kinds) k WHERE k = 'cancelled'`); n != 1 {
+	if n := count(t, b.pool, `SELECT count(*) FROM flush_events, unnest(kinds) k WHERE k = 'cancelled'`); n != 1 {
 		t.Fatalf("%d events of one cancellation", n)
 	}
 	b.consistent(t)

@@ -233,7 +233,7 @@ func insertAndCount(conflict string) string {
 		) d
 		WHERE s.slot_id = d.slot_id
 	), events AS (
-		INSERT INTO booking_events (flush_id, campaign_id, bookings, kinds, actors)
+		INSERT INTO flush_events (flush_id, campaign_id, bookings, kinds, actors)
 		SELECT $22::uuid, $1::text, array_agg(booking), array_agg(kind), array_agg(actor) FROM (
 			SELECT booking_id, 'booked', actor_id FROM made WHERE status = 'active'
 			UNION ALL

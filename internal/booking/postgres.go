@@ -47,11 +47,12 @@ type Event struct {
 	Kind     string // booked, moved, cancelled
 }
 
-// Events returns what a flush did, in order.
+// Events returns what a flush did. Flushes of the release before left a row for each booking.
 func Events(ctx context.Context, pool *pgxpool.Pool, flushID uuid.UUID) ([]Event, error) {
 	rows, err := pool.Query(ctx, `
-		SELECT campaign_id, e.booking, e.kind FROM booking_events, unnest(bookings, kinds) AS e(booking, kind)
-		WHERE flush_id = $1`, flushID)
+		SELECT campaign_id, e.booking, e.kind FROM flush_events, unnest(bookings, kinds) AS e(booking, kind) WHERE flush_id = $1
+		UNION ALL
+		SELECT campaign_id, booking_id, kind FROM booking_events WHERE flush_id = $1`, flushID)
 	if err != nil {
 		return nil, postgres.Unreachable(fmt.Errorf("reading what a flush did: %w", err))
 	}
