@@ -2,7 +2,6 @@ package httpapi
 
 import (
 	"bytes"
-	"encoding/json"
 	"io"
 	"net/http"
 	"strconv"
@@ -78,7 +77,7 @@ func rushHold(s *Server, c echo.Context, a *asking, body []byte) (bool, error) {
 	if err != nil {
 		return true, err
 	}
-	return true, writeJSON(c.Response(), http.StatusOK, hold)
+	return true, writeRush(c.Response(), http.StatusOK, func(b []byte) []byte { return appendHold(b, hold) })
 }
 
 func rushBooking(s *Server, c echo.Context, a *asking, body []byte) (bool, error) {
@@ -91,24 +90,23 @@ func rushBooking(s *Server, c echo.Context, a *asking, body []byte) (bool, error
 		return false, err
 	}
 	b, fresh, err := s.Bookings.Confirm(c.Request().Context(), campaign, a.session.Person, holdToken)
-	switch {
-	case err != nil:
+	if err != nil {
 		return true, inCampaign(campaign, err)
-	case fresh:
-		return true, writeJSON(c.Response(), http.StatusCreated, s.booking(campaign, b))
-	default:
-		return true, writeJSON(c.Response(), http.StatusOK, s.booking(campaign, b))
 	}
+	status := http.StatusOK
+	if fresh {
+		status = http.StatusCreated
+	}
+	shown := s.booking(campaign, b)
+	return true, writeRush(c.Response(), status, func(b []byte) []byte { return appendBooking(b, shown) })
 }
 
-// writeJSON answers as the generated code does.
-func writeJSON(w *echo.Response, status int, v any) error {
+// writeRush answers as the generated code does, with a line's end.
+func writeRush(w *echo.Response, status int, encode func([]byte) []byte) error {
 	buffer, _ := rushBodies.Get().(*bytes.Buffer)
 	defer rushBodies.Put(buffer)
 	buffer.Reset()
-	if err := json.NewEncoder(buffer).Encode(v); err != nil {
-		return err
-	}
+	buffer.Write(append(encode(buffer.AvailableBuffer()), '\n'))
 	h := w.Header()
 	h[echo.HeaderContentType] = jsonType
 	h[echo.HeaderContentLength] = []string{strconv.Itoa(buffer.Len())}

@@ -6,9 +6,11 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"reflect"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/labstack/echo/v4"
 	"pgregory.net/rapid"
@@ -131,4 +133,61 @@ func FuzzRush(f *testing.F) {
 		f.Add(body)
 	}
 	f.Fuzz(func(t *testing.T, body string) { agrees(t, body) })
+}
+
+// drawn are answers with every field in every form that it can have.
+func drawn(t *rapid.T) (h Hold, b Booking) {
+	text := rapid.OneOf(rapid.String(), rapid.SampledFrom([]string{"서울특별시 <하나>로 1", "a&b", "\u2028", "plain", "\xff"}))
+	instant := rapid.Custom(func(t *rapid.T) time.Time {
+		return time.UnixMicro(rapid.Int64Range(0, 4e15).Draw(t, "µs")).In(time.FixedZone("", rapid.SampledFrom([]int{0, 9 * 3600, -4 * 3600, 20700}).Draw(t, "zone")))
+	})
+	number := rapid.Float64Range(-180, 180)
+	slot := Slot{EndsAt: instant.Draw(t, "ends"), StartsAt: instant.Draw(t, "starts"), SiteId: text.Draw(t, "site"), SlotId: text.Draw(t, "slot")}
+	h = Hold{
+		ExpiresAt: instant.Draw(t, "expires"), HoldId: text.Draw(t, "hold"), HoldToken: text.Draw(t, "token"),
+		Replaces: rapid.Ptr(text, true).Draw(t, "replaces"), Slot: slot,
+	}
+	b = Booking{
+		BookedAt: instant.Draw(t, "booked"), BookingId: text.Draw(t, "booking"), CampaignId: text.Draw(t, "campaign"),
+		CancelledAt: rapid.Ptr(instant, true).Draw(t, "cancelled"), ChangeUntil: rapid.Ptr(instant, true).Draw(t, "until"),
+		Reference: text.Draw(t, "reference"), Slot: slot, Status: BookingStatus(text.Draw(t, "status")),
+		Site: Site{
+			Address: text.Draw(t, "address"), Latitude: rapid.Ptr(number, true).Draw(t, "latitude"),
+			Longitude: rapid.Ptr(number, true).Draw(t, "longitude"), Name: text.Draw(t, "name"),
+			NameEn: rapid.Ptr(text, true).Draw(t, "name_en"), SiteId: text.Draw(t, "site id"),
+			Telephone: rapid.Ptr(text, true).Draw(t, "telephone"), Wheelchair: rapid.Bool().Draw(t, "wheelchair"),
+		},
+	}
+	return h, b
+}
+
+func TestTheRushWritesWhatTheLibraryWrites(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		h, b := drawn(t)
+		for _, c := range []struct {
+			got  []byte
+			want any
+		}{{appendHold(nil, h), h}, {appendBooking(nil, b), b}} {
+			want, err := json.Marshal(c.want)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if string(c.got) != string(want) {
+				t.Fatalf("written as\n%s\nand by the library as\n%s", c.got, want)
+			}
+		}
+	})
+}
+
+// TestTheRushKnowsEveryField fails when an answer gets a field that is written by nobody.
+func TestTheRushKnowsEveryField(t *testing.T) {
+	t.Parallel()
+	for shape, fields := range map[reflect.Type]int{
+		reflect.TypeFor[Hold](): 5, reflect.TypeFor[Booking](): 9, reflect.TypeFor[Slot](): 4, reflect.TypeFor[Site](): 8,
+	} {
+		if n := shape.NumField(); n != fields {
+			t.Errorf("%s has %d fields, and rush_write.go writes %d", shape, n, fields)
+		}
+	}
 }

@@ -1,0 +1,84 @@
+package httpapi
+
+import (
+	"encoding/json"
+	"strconv"
+	"time"
+)
+
+// The two answers of the rush, written as encoding/json writes them and without reflection. A test compares.
+
+func appendHold(b []byte, h Hold) []byte {
+	b = appendTime(append(b, `{"expires_at":`...), h.ExpiresAt)
+	b = appendText(append(b, `,"hold_id":`...), h.HoldId)
+	b = appendText(append(b, `,"hold_token":`...), h.HoldToken)
+	if h.Replaces != nil {
+		b = appendText(append(b, `,"replaces":`...), *h.Replaces)
+	}
+	b = appendSlot(append(b, `,"slot":`...), h.Slot)
+	return append(b, '}')
+}
+
+func appendBooking(b []byte, x Booking) []byte {
+	b = appendTime(append(b, `{"booked_at":`...), x.BookedAt)
+	b = appendText(append(b, `,"booking_id":`...), x.BookingId)
+	b = appendText(append(b, `,"campaign_id":`...), x.CampaignId)
+	if x.CancelledAt != nil {
+		b = appendTime(append(b, `,"cancelled_at":`...), *x.CancelledAt)
+	}
+	if x.ChangeUntil != nil {
+		b = appendTime(append(b, `,"change_until":`...), *x.ChangeUntil)
+	}
+	b = appendText(append(b, `,"reference":`...), x.Reference)
+	b = appendSite(append(b, `,"site":`...), x.Site)
+	b = appendSlot(append(b, `,"slot":`...), x.Slot)
+	b = appendText(append(b, `,"status":`...), string(x.Status))
+	return append(b, '}')
+}
+
+func appendSlot(b []byte, x Slot) []byte {
+	b = appendTime(append(b, `{"ends_at":`...), x.EndsAt)
+	b = appendText(append(b, `,"site_id":`...), x.SiteId)
+	b = appendText(append(b, `,"slot_id":`...), x.SlotId)
+	b = appendTime(append(b, `,"starts_at":`...), x.StartsAt)
+	return append(b, '}')
+}
+
+func appendSite(b []byte, x Site) []byte {
+	b = appendText(append(b, `{"address":`...), x.Address)
+	b = appendNumber(b, `,"latitude":`, x.Latitude)
+	b = appendNumber(b, `,"longitude":`, x.Longitude)
+	b = appendText(append(b, `,"name":`...), x.Name)
+	if x.NameEn != nil {
+		b = appendText(append(b, `,"name_en":`...), *x.NameEn)
+	}
+	b = appendText(append(b, `,"site_id":`...), x.SiteId)
+	if x.Telephone != nil {
+		b = appendText(append(b, `,"telephone":`...), *x.Telephone)
+	}
+	b = strconv.AppendBool(append(b, `,"wheelchair":`...), x.Wheelchair)
+	return append(b, '}')
+}
+
+func appendTime(b []byte, t time.Time) []byte {
+	return append(t.AppendFormat(append(b, '"'), time.RFC3339Nano), '"')
+}
+
+// appendText leaves everything but plain ASCII to the library.
+func appendText(b []byte, s string) []byte {
+	for i := range len(s) {
+		if c := s[i]; c < ' ' || c > '~' || c == '"' || c == '\\' || c == '<' || c == '>' || c == '&' {
+			text, _ := json.Marshal(s) // a string never fails
+			return append(b, text...)
+		}
+	}
+	return append(append(append(b, '"'), s...), '"')
+}
+
+func appendNumber(b []byte, name string, f *float64) []byte {
+	if f == nil {
+		return b
+	}
+	text, _ := json.Marshal(*f) // a place on the map is a number
+	return append(append(b, name...), text...)
+}
