@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -28,6 +29,7 @@ type Process struct {
 	log   string
 	done  chan struct{} // closed when it has ended
 	err   error         // how; to be read after done
+	wait  sync.Once     // for its end
 }
 
 // greeting is the first line of a process, and okay or failed begins each further one.
@@ -159,6 +161,20 @@ func (p *Process) Stop(ctx context.Context) error {
 	return p.end(ctx, syscall.SIGTERM)
 }
 
+// Ended is closed when it has ended, however it did. It isn't to be asked anything afterwards.
+func (p *Process) Ended() <-chan struct{} {
+	p.wait.Do(func() {
+		go func() {
+			p.err = p.cmd.Wait()
+			close(p.done)
+		}()
+	})
+	return p.done
+}
+
+// Log is the path of what it logs.
+func (p *Process) Log() string { return p.log }
+
 // Kill ends it as a power cut would.
 func (p *Process) Kill() error {
 	return p.end(context.Background(), syscall.SIGKILL)
@@ -174,10 +190,7 @@ func (p *Process) end(ctx context.Context, signal syscall.Signal) error {
 		return fmt.Errorf("ending %s: %w", p.Name, err)
 	}
 	_ = p.cmd.Process.Signal(syscall.SIGCONT) // one that is paused couldn't even end
-	go func() {
-		p.err = p.cmd.Wait()
-		close(p.done)
-	}()
+	p.Ended()
 	select {
 	case <-p.done:
 	case <-ctx.Done():

@@ -34,6 +34,8 @@ type Options struct {
 	Log *slog.Logger
 	// Crowd, if it isn't 0, asks for a campaign for readers instead of the one for booking.
 	Crowd Crowd
+	// Bare asks for none of the two: campaigns are staged.
+	Bare bool
 }
 
 // Rig is a running pair of stores with a published campaign. Its methods are for one goroutine, but for People's.
@@ -101,6 +103,9 @@ func Start(ctx context.Context, opts Options) (_ *Rig, err error) {
 	}
 	if err := r.makeKeys(); err != nil {
 		return nil, err
+	}
+	if opts.Bare {
+		return r, nil
 	}
 	if opts.Crowd != 0 {
 		r.Campaign, err = publishCrowd(ctx, r.Pool, opts.Crowd)
