@@ -54,6 +54,11 @@ func (p *People) Take() (Person, bool) {
 	return p.ready[n], true
 }
 
+// Taken are those who were handed out since the last Prepare.
+func (p *People) Taken() []Person {
+	return p.ready[:min(int(p.next.Load()), len(p.ready))]
+}
+
 // Prepare sees to it that at least n persons can be taken: each has a row and sealed tokens.
 func (p *People) Prepare(ctx context.Context, n int) error {
 	missing := n - p.Left()

@@ -21,7 +21,7 @@ type Stage struct {
 	HoldSeconds int
 	// Main are that many slots of the given capacity, at one site; at most 24.
 	Main, MainCapacity int
-	// Pairs are twice that many slots of two units, and Singles are slots of one, in hundreds of them at most.
+	// Pairs are twice that many slots of one unit, and Singles are as many.
 	Pairs, Singles int
 }
 
@@ -87,7 +87,7 @@ func (s Stage) files(now time.Time) fstest.MapFS {
 	}
 	template("main", "00:00", fmt.Sprintf("%02d:00", s.Main), 60, s.MainCapacity)
 	if s.Pairs > 0 {
-		template("pair", "00:00", "24:00", 15, 2)
+		template("pair", "00:00", "24:00", 15, 1)
 	}
 	if s.Singles > 0 {
 		template("single", "00:00", "24:00", 15, 1)
