@@ -120,6 +120,7 @@ type onlyReader struct{ io.Reader }
 
 func (c *Conn) sendLean(method, path string, headers []Header, body []byte) (status int, answer []byte, err error) {
 	r := c.request
+	r.Reset() // or it would have the headers of the request before
 	r.Header.SetMethod(method)
 	r.SetRequestURI(c.base + path)
 	if len(body) > 0 {

@@ -171,3 +171,23 @@ func TestALoopEndsWithItsContext(t *testing.T) {
 		t.Error("a rate of nothing was taken")
 	}
 }
+
+func TestARequestHasNothingOfTheOneBefore(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = w.Write([]byte(r.Header.Get("Accept-Encoding")))
+	}))
+	t.Cleanup(server.Close)
+	for n := range 2 {
+		c := conns(t, server.URL, n+1)[0]
+		for _, want := range []string{"gzip", ""} {
+			var headers []Header
+			if want != "" {
+				headers = []Header{{Name: "Accept-Encoding", Value: want}}
+			}
+			if _, answer, err := c.Send(http.MethodGet, "/", headers, nil); err != nil || string(answer) != want {
+				t.Errorf("client %d sent %q, want %q, %v", n, answer, want, err)
+			}
+		}
+	}
+}
