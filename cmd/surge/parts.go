@@ -283,7 +283,7 @@ func (p statementPart) Run(w surroundings) error {
 	if err != nil {
 		return err
 	}
-	pool, err := postgres.Open(w.ctx, string(cfg.PostgresURL), postgres.Options{MaxConnections: cfg.PostgresConnections})
+	pool, err := postgres.Open(w.ctx, string(cfg.PostgresURL), postgres.Options{MaxConnections: cfg.PostgresConnections, PlanOnce: true})
 	if err != nil {
 		return err
 	}

@@ -89,9 +89,10 @@ func New(ctx context.Context, cfg config.Config, log *slog.Logger, options ...Op
 	for _, p := range []struct {
 		pool        **pgxpool.Pool
 		connections int
-	}{{&a.pool, cfg.PostgresConnections - cfg.FlushLanes}, {&a.flushes, cfg.FlushLanes}} {
+		planOnce    bool
+	}{{&a.pool, cfg.PostgresConnections - cfg.FlushLanes, false}, {&a.flushes, cfg.FlushLanes, true}} {
 		if *p.pool, err = postgres.Open(ctx, string(cfg.PostgresURL), postgres.Options{
-			MaxConnections: p.connections, ConnectTimeout: cfg.PostgresConnectTimeout,
+			MaxConnections: p.connections, ConnectTimeout: cfg.PostgresConnectTimeout, PlanOnce: p.planOnce,
 		}); err != nil {
 			return nil, err
 		}

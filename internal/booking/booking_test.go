@@ -479,6 +479,50 @@ func TestPostgresSaysNoByName(t *testing.T) {
 	}
 }
 
+// TestNoFlushReadsATableWhole: a plan that was made while a table was empty is used when it has millions of rows.
+func TestNoFlushReadsATableWhole(t *testing.T) {
+	t.Parallel()
+	url := storetest.PostgresURL(t)
+	watcher, err := postgres.Open(t.Context(), url, postgres.Options{MaxConnections: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(watcher.Close)
+	pool, err := postgres.Open(t.Context(), url, postgres.Options{MaxConnections: 1, PlanOnce: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := setupOn(t, watcher, noRedis{}, 100, 100)
+	scans := func() int {
+		return count(t, watcher, `SELECT sum(seq_scan) FROM pg_stat_user_tables WHERE relname IN ('slots', 'bookings')`)
+	}
+	crowd := make([]token.Hold, 12)
+	for i := range crowd {
+		crowd[i] = b.held(t, int64(1+i%2))
+	}
+	before := scans()
+	for i, h := range crowd {
+		if n, err := FlushAlone(t.Context(), pool, "night", crowd[:i+1]); n != 1 || err != nil {
+			t.Fatalf("flush %d booked %d: %v", i, n, err)
+		}
+		var id uuid.UUID
+		if err := watcher.QueryRow(t.Context(), `SELECT booking_id FROM bookings WHERE campaign_id = 'night' AND hold_id = $1`, h.ID).Scan(&id); err != nil {
+			t.Fatal(err)
+		}
+		move := heldBy(h.Person, int64(1+(i+1)%2))
+		move.Replaces = id
+		if n, err := FlushAlone(t.Context(), pool, "night", []token.Hold{move}); n != 1 || err != nil {
+			t.Fatalf("move %d booked %d: %v", i, n, err)
+		}
+		crowd[i] = move
+	}
+	pool.Close() // a connection tells what it counted at its end at the latest
+	if n := scans() - before; n != 0 {
+		t.Errorf("tables were read whole %d times", n)
+	}
+	b.consistent(t)
+}
+
 func TestWaitersBeyondTheQueueAreRefusedAtOnce(t *testing.T) {
 	t.Parallel()
 	b := setup(t, 10)

@@ -151,7 +151,7 @@ func lock(ctx context.Context, conn *pgx.Conn, campaignID string, endings []endi
 
 // lockSlots reads slots as copies.
 const lockSlots = `
-	SELECT slot_id, capacity, booked, state, version, (SELECT generation::text FROM store_generation)
+	SELECT slot_id, capacity, booked, state, version, (SELECT generation::text FROM store_generation WHERE one_row)
 	FROM slots WHERE slot_id = `
 
 // rows are the bookings to insert, and their columns.

@@ -19,6 +19,10 @@ type Options struct {
 	MaxConnections int
 	// ConnectTimeout bounds opening one connection.
 	ConnectTimeout time.Duration
+	// PlanOnce plans each statement once a connection, by its keys: for the few statements that run thousands of times and
+	// look everything up by a key. Planned anew for each length of their arrays, they cost more to plan than to run; planned
+	// once by what the tables held at that moment, a table that was empty then would be read whole ever after.
+	PlanOnce bool
 }
 
 // Open returns a pool for the server at url. It doesn't connect: an instance may start before its store, and says so
@@ -42,6 +46,12 @@ func Open(ctx context.Context, url string, opts Options) (*pgxpool.Pool, error) 
 	// standby and still answer COMMIT.
 	cfg.ConnConfig.RuntimeParams["statement_timeout"] = "0"
 	cfg.ConnConfig.RuntimeParams["idle_in_transaction_session_timeout"] = "30000"
+	// Compiling a plan takes hundreds of milliseconds, and everything here is looked up by a key.
+	cfg.ConnConfig.RuntimeParams["jit"] = "off"
+	if opts.PlanOnce {
+		cfg.ConnConfig.RuntimeParams["plan_cache_mode"] = "force_generic_plan"
+		cfg.ConnConfig.RuntimeParams["enable_seqscan"] = "off"
+	}
 	if _, named := cfg.ConnConfig.RuntimeParams["application_name"]; !named {
 		cfg.ConnConfig.RuntimeParams["application_name"] = "jari"
 	}

@@ -157,7 +157,7 @@ func lateness(t *testing.T) func() time.Duration {
 func (h *house) row(t *testing.T, id int64) (c slot.Copy) {
 	t.Helper()
 	err := h.pool.QueryRow(t.Context(), `
-		SELECT slot_id, capacity, booked, state, version, (SELECT generation::text FROM store_generation) FROM slots WHERE slot_id = $1`, id).
+		SELECT slot_id, capacity, booked, state, version, (SELECT generation::text FROM store_generation WHERE one_row) FROM slots WHERE slot_id = $1`, id).
 		Scan(&c.Slot, &c.Capacity, &c.Booked, &c.State, &c.Version, &c.Generation)
 	if err != nil {
 		t.Fatal(err)

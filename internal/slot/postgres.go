@@ -13,7 +13,7 @@ import (
 
 // selectCopies reads slots as copies, in the order of scanCopy; a condition follows.
 const selectCopies = `
-	SELECT slot_id, capacity, booked, state, version, (SELECT generation::text FROM store_generation) FROM slots WHERE `
+	SELECT slot_id, capacity, booked, state, version, (SELECT generation::text FROM store_generation WHERE one_row) FROM slots WHERE `
 
 func scanCopy(row pgx.Row) (c Copy, err error) {
 	err = row.Scan(&c.Slot, &c.Capacity, &c.Booked, &c.State, &c.Version, &c.Generation)

@@ -147,7 +147,7 @@ func (r *Reconciler) Sweep(ctx context.Context) (s Sweep, err error) {
 // chunk reads the next slots after an id, by campaign and id.
 func (r *Reconciler) chunk(ctx context.Context, after int64) (map[string][]Copy, error) {
 	rows, err := r.pool.Query(ctx, `
-		SELECT campaign_id, slot_id, capacity, booked, state, version, (SELECT generation::text FROM store_generation)
+		SELECT campaign_id, slot_id, capacity, booked, state, version, (SELECT generation::text FROM store_generation WHERE one_row)
 		FROM slots WHERE slot_id > $1 AND starts_at > $2 ORDER BY slot_id LIMIT $3`,
 		after, r.clock.Now().Add(-sweepBehind), sweepChunk)
 	if err != nil {
@@ -179,7 +179,7 @@ func (r *Reconciler) push(ctx context.Context) error {
 	for len(changed) > 0 {
 		n := min(len(changed), sweepChunk)
 		rows, err := r.pool.Query(ctx, `
-			SELECT campaign_id, slot_id, capacity, booked, state, version, (SELECT generation::text FROM store_generation)
+			SELECT campaign_id, slot_id, capacity, booked, state, version, (SELECT generation::text FROM store_generation WHERE one_row)
 			FROM slots WHERE slot_id = ANY($1) ORDER BY slot_id`, changed[:n])
 		if err != nil {
 			return postgres.Unreachable(fmt.Errorf("reading changed slots: %w", err))
