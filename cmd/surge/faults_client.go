@@ -67,14 +67,25 @@ type crowd struct {
 	serial   atomic.Int64
 	// tries is the longest that a request took, in sends that weren't answered for good.
 	tries atomic.Int64
+	// confirmed counts bookings.
+	confirmed atomic.Int64
+	mu        sync.Mutex
 	// strange are answers that no client should get.
-	mu      sync.Mutex
 	strange map[string]int
+	// unsure are holds whose confirm was sent and not answered for good.
+	unsure map[uuid.UUID]unsure
+}
+
+// unsure is a confirm to be sent again.
+type unsure struct {
+	who   rig.Person
+	group string
+	hold  held
 }
 
 func newCrowd(campaign string, servers *public, j *journal.Journal, clients int) *crowd {
 	return &crowd{
-		campaign: campaign, servers: servers, journal: j, strange: map[string]int{},
+		campaign: campaign, servers: servers, journal: j, strange: map[string]int{}, unsure: map[uuid.UUID]unsure{},
 		client: &http.Client{Timeout: answerWait, Transport: &http.Transport{
 			MaxIdleConns: 4 * clients, MaxIdleConnsPerHost: 4 * clients, IdleConnTimeout: time.Minute, DisableCompression: true,
 		}},
@@ -238,9 +249,41 @@ func (c *crowd) hold(ctx context.Context, who rig.Person, group string, slot int
 }
 
 func (c *crowd) confirm(ctx context.Context, who rig.Person, group string, h held) answer {
-	return c.ask(ctx, who, journal.Entry{
+	c.mu.Lock()
+	c.unsure[h.id] = unsure{who, group, h}
+	c.mu.Unlock()
+	a := c.ask(ctx, who, journal.Entry{
 		Op: journal.Confirm, Group: group, Slot: h.slot, Hold: h.id, Replaces: h.replaces, Until: h.until,
 	}, http.MethodPut, c.path("/booking"), fmt.Appendf(nil, `{"hold_token":"%s"}`, h.token))
+	if a.status == http.StatusCreated {
+		c.confirmed.Add(1)
+	}
+	if a.final() {
+		c.mu.Lock()
+		delete(c.unsure, h.id)
+		c.mu.Unlock()
+	}
+	return a
+}
+
+// resolve sends every confirm again whose outcome is open: who is unsure of a booking doesn't give up its hold.
+func (c *crowd) resolve(ctx context.Context, clients int) {
+	c.mu.Lock()
+	open := make(chan unsure, len(c.unsure))
+	for _, u := range c.unsure {
+		open <- u
+	}
+	c.mu.Unlock()
+	close(open)
+	var group sync.WaitGroup
+	for range clients {
+		group.Go(func() {
+			for u := range open {
+				c.confirm(ctx, u.who, u.group, u.hold)
+			}
+		})
+	}
+	group.Wait()
 }
 
 func (c *crowd) release(ctx context.Context, who rig.Person, group string) answer {
@@ -266,10 +309,20 @@ type citizen struct {
 	known   bool // whether booking is what the server last said
 	booking uuid.UUID
 	held    held
+	pending held // was confirmed, and nobody said what came of it
+	// shared: the person has another device. Giving up on one what the other confirms at the same moment frees a place that
+	// is being booked, and somebody's hold breaks: that isn't asked for here.
+	shared bool
 }
 
 // turn is one thing that a citizen does, with a slot to want.
 func (c *crowd) turn(ctx context.Context, z *citizen, slot int64) {
+	if z.pending.token != "" {
+		if a := c.confirm(ctx, z.person, z.group, z.pending); !a.final() {
+			return
+		}
+		z.pending, z.known = held{}, false
+	}
 	if !z.known {
 		a := c.read(ctx, z.person, z.group)
 		if !a.final() {
@@ -307,7 +360,7 @@ func (c *crowd) turn(ctx context.Context, z *citizen, slot int64) {
 func (c *crowd) book(ctx context.Context, z *citizen, slot int64) {
 	a := c.hold(ctx, z.person, z.group, slot, z.held.id, z.booking)
 	if a.code == fault.CodeHoldsOther && a.hold.token != "" {
-		if rand.Float64() < .3 { //nolint:gosec // a habit
+		if rand.Float64() < .3 && !z.shared { //nolint:gosec // a habit
 			a = c.hold(ctx, z.person, z.group, slot, a.hold.id, z.booking)
 		} else {
 			a.status = http.StatusOK // that one will do
@@ -324,6 +377,7 @@ func (c *crowd) book(ctx context.Context, z *citizen, slot int64) {
 	}
 	z.held = a.hold
 	switch draw := rand.Float64(); { //nolint:gosec // a habit
+	case z.shared:
 	case draw < .06:
 		if c.release(ctx, z.person, z.group).final() {
 			z.held = held{}
@@ -333,6 +387,9 @@ func (c *crowd) book(ctx context.Context, z *citizen, slot int64) {
 		return // and goes on with instead_of
 	}
 	a = c.confirm(ctx, z.person, z.group, z.held)
+	if !a.final() {
+		z.pending = z.held
+	}
 	z.held = held{}
 	z.known = a.status == http.StatusOK || a.status == http.StatusCreated
 	if z.known {

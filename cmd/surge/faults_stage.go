@@ -181,8 +181,11 @@ func people(c cell) int {
 	return crowdSize + pairs*inPair + 3*mainSlots*mainCapacity + 8*pairs + 3*c.singles + 1000
 }
 
-// hardly is the longest that a cell goes on beyond its time until its fault was fired as often as wanted.
-const hardly = 10 * time.Minute
+// A cell goes on beyond its time until its fault was fired as often as wanted and enough was booked, but not for ever.
+const (
+	lingers  = 40 * time.Second
+	perCycle = 6 * time.Second
+)
 
 // perform has the clients ask while the fault is fired.
 func (t *theatre) perform(ctx context.Context, length time.Duration) error {
@@ -211,7 +214,8 @@ func (t *theatre) perform(ctx context.Context, length time.Duration) error {
 	for playing.Err() == nil {
 		rest(playing, 50*time.Millisecond)
 		took := time.Since(began)
-		if took >= length && (t.fired.Load() >= t.want || took >= length+hardly) {
+		enough := t.fired.Load() >= t.want && t.crowd.confirmed.Load() > t.cell.atLeast()
+		if took >= length && (enough || took >= max(2*length, lingers, time.Duration(t.want)*perCycle)) {
 			break
 		}
 	}
@@ -237,7 +241,8 @@ func everyday(ctx context.Context, t *theatre) error {
 		}
 		all = append(all, &device{citizen: citizen{person: p}})
 		if rand.Float64() < devices { //nolint:gosec // a habit
-			all = append(all, &device{citizen: citizen{person: p}})
+			all[len(all)-1].shared = true
+			all = append(all, &device{citizen: citizen{person: p, shared: true}})
 		}
 	}
 	var group sync.WaitGroup
@@ -309,6 +314,9 @@ func (t *theatre) peace(ctx context.Context) error {
 				}
 			}
 		}
+		if err := t.quiet(ctx); err != nil {
+			return err
+		}
 		if _, err := t.start(ctx, 0); err != nil {
 			return err
 		}
@@ -318,6 +326,7 @@ func (t *theatre) peace(ctx context.Context) error {
 			return err
 		}
 	}
+	t.crowd.resolve(ctx, t.clients)
 	entries, err := t.crowd.journal.Entries()
 	if err != nil {
 		return err
@@ -346,6 +355,24 @@ func (t *theatre) peace(ctx context.Context) error {
 	close(work)
 	group.Wait()
 	return ctx.Err()
+}
+
+// quiet waits until Postgres has finished what a server that is dead had sent it: a commit may outlive who asked for it.
+func (t *theatre) quiet(ctx context.Context) error {
+	for deadline := time.Now().Add(settleWithin); ; rest(ctx, 20*time.Millisecond) {
+		var busy int
+		if err := t.rig.Pool.QueryRow(ctx, `
+			SELECT count(*) FROM pg_stat_activity
+			WHERE datname = current_database() AND pid <> pg_backend_pid() AND state <> 'idle'`).Scan(&busy); err != nil {
+			return fmt.Errorf("waiting for Postgres to finish: %w", err)
+		}
+		if busy == 0 {
+			return nil
+		}
+		if time.Now().After(deadline) {
+			return errors.New("Postgres doesn't finish what a dead server sent it")
+		}
+	}
 }
 
 // slots reads the stage's slots.

@@ -1,0 +1,233 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"text/tabwriter"
+	"time"
+)
+
+// mutantsCommand plants bugs, one at a time, and sees whether the checks catch each. A check that stays green with a bug in
+// what it checks proves nothing about what has none.
+type mutantsCommand struct {
+	Only []string `placeholder:"TEXT" help:"Only bugs whose name contains one of these."`
+	All  bool     `help:"Run every check of a bug, also after one has caught it."`
+	JSON bool     `name:"json" help:"Print one JSON object instead of the table."`
+	Data string   `default:".jari/mutants" type:"path" help:"Folder for the private stores, the logs and the journals."`
+}
+
+// perCheck is how long one check of one bug may take.
+const perCheck = 5 * time.Minute
+
+// tried is what came of a bug. As JSON its fields stay as they are named here.
+type tried struct {
+	Name     string   `json:"name"`
+	CaughtBy []string `json:"caught_by"`
+	Missed   []string `json:"missed_by,omitempty"` // checks that stayed green
+	Seconds  float64  `json:"seconds"`
+}
+
+// Run plants, checks and prints.
+func (c mutantsCommand) Run(w surroundings) error {
+	root, err := moduleFolder(w.ctx)
+	if err != nil {
+		return err
+	}
+	work, err := os.MkdirTemp("", "surge-mutants-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(work) //nolint:errcheck // it is a temporary folder
+	// All of them, before the first is tried: a plan that the sources have outgrown is to be seen at once.
+	overlays := make([]string, len(mutants))
+	for i, m := range mutants {
+		if overlays[i], err = m.plant(root, filepath.Join(work, fmt.Sprint(i))); err != nil {
+			return fmt.Errorf("%s: %w", m.name, err)
+		}
+	}
+	var all []tried
+	var survived []string
+	for i, m := range mutants {
+		if !c.wants(m) {
+			continue
+		}
+		began := time.Now()
+		t := tried{Name: m.name, CaughtBy: []string{}}
+		if err := c.try(w.ctx, root, filepath.Join(work, fmt.Sprint(i)), overlays[i], m, &t); err != nil {
+			return fmt.Errorf("%s: %w", m.name, err)
+		}
+		t.Seconds = time.Since(began).Seconds()
+		if len(t.CaughtBy) == 0 {
+			survived = append(survived, m.name)
+		}
+		all = append(all, t)
+		_, _ = fmt.Fprintf(w.err, "%s: caught by %s\n", m.name, strings.Join(append(t.CaughtBy, map[bool]string{true: "nothing"}[len(t.CaughtBy) == 0]), "; "))
+	}
+	if c.JSON {
+		err = json.NewEncoder(w.out).Encode(map[string]any{"mutants": all})
+	} else {
+		err = printMutants(w.out, all)
+	}
+	if err == nil && len(survived) > 0 {
+		err = fmt.Errorf("%d of %d bugs weren't caught: %s", len(survived), len(all), strings.Join(survived, "; "))
+	}
+	return err
+}
+
+func (c mutantsCommand) wants(m mutant) bool {
+	for _, text := range c.Only {
+		if strings.Contains(m.name, text) {
+			return true
+		}
+	}
+	return len(c.Only) == 0
+}
+
+func printMutants(out io.Writer, all []tried) error {
+	lines := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	for _, t := range all {
+		by := strings.Join(t.CaughtBy, "; ")
+		if by == "" {
+			by = "NOTHING"
+		}
+		if _, err := fmt.Fprintf(lines, "%s\t%s\t%.0f s\n", t.Name, by, t.Seconds); err != nil {
+			return err
+		}
+	}
+	return lines.Flush()
+}
+
+func moduleFolder(ctx context.Context) (string, error) {
+	out, err := exec.CommandContext(ctx, "go", "env", "GOMOD").Output()
+	if err != nil {
+		return "", fmt.Errorf("looking for the module: %w", err)
+	}
+	path := strings.TrimSpace(string(out))
+	if path == "" || path == os.DevNull {
+		return "", errors.New("mutants are planted in the sources: run this in the checkout")
+	}
+	return filepath.Dir(path), nil
+}
+
+// plant writes the changed files into a folder, and returns an overlay that has them stand for those of the module.
+func (m mutant) plant(root, folder string) (overlay string, err error) {
+	if err := os.MkdirAll(folder, 0o750); err != nil {
+		return "", err
+	}
+	changed := map[string]string{}
+	for _, e := range m.edits {
+		text, known := changed[e.file]
+		if !known {
+			raw, err := os.ReadFile(filepath.Join(root, filepath.FromSlash(e.file)))
+			if err != nil {
+				return "", err
+			}
+			text = string(raw)
+		}
+		if n := strings.Count(text, e.old); n != 1 {
+			return "", fmt.Errorf("%s has the text to be replaced %d times: %q", e.file, n, e.old)
+		}
+		changed[e.file] = strings.Replace(text, e.old, e.new, 1)
+	}
+	replace := map[string]string{}
+	for file, text := range changed {
+		path := filepath.Join(folder, strings.ReplaceAll(file, "/", "_"))
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			return "", err
+		}
+		replace[filepath.Join(root, filepath.FromSlash(file))] = path
+	}
+	raw, err := json.Marshal(map[string]any{"Replace": replace})
+	if err != nil {
+		return "", err
+	}
+	overlay = filepath.Join(folder, "overlay.json")
+	return overlay, os.WriteFile(overlay, raw, 0o600)
+}
+
+// try runs the checks of a bug, the quick ones first, until one catches it.
+func (c mutantsCommand) try(ctx context.Context, root, folder, overlay string, m mutant, t *tried) error {
+	note := func(check string, caught bool) {
+		if caught {
+			t.CaughtBy = append(t.CaughtBy, check)
+		} else {
+			t.Missed = append(t.Missed, check)
+		}
+	}
+	for _, test := range m.tests {
+		if len(t.CaughtBy) > 0 && !c.All {
+			return nil
+		}
+		text, err := goCommand(ctx, root, "test", "-overlay", overlay, "-count=1", "-vet=off", "-run", "^"+test.run+"$", test.pkg)
+		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case strings.Contains(text, "[build failed]") || strings.Contains(text, "[setup failed]"):
+			return fmt.Errorf("it doesn't build:\n%s", text)
+		case strings.Contains(text, "[no tests to run]"):
+			return fmt.Errorf("%s has no test %s", test.pkg, test.run)
+		case err != nil && !strings.Contains(text, "--- FAIL"):
+			return fmt.Errorf("%s ended otherwise than by failing:\n%s", test.run, text)
+		}
+		note(test.run, err != nil)
+	}
+	binary := filepath.Join(folder, "surge")
+	for i, name := range m.cells {
+		if len(t.CaughtBy) > 0 && !c.All {
+			return nil
+		}
+		if i == 0 {
+			if text, err := goCommand(ctx, root, "build", "-overlay", overlay, "-o", binary, "./cmd/surge"); err != nil {
+				return fmt.Errorf("it doesn't build: %w\n%s", err, text)
+			}
+		}
+		by, err := c.playCell(ctx, root, binary, name)
+		if err != nil {
+			return err
+		}
+		if by == "" {
+			note("faults "+name, false)
+		} else {
+			note("faults "+name+" "+by, true)
+		}
+	}
+	return nil
+}
+
+// playCell has a program with a bug play a cell, and says which invariants were broken.
+func (c mutantsCommand) playCell(ctx context.Context, root, binary, name string) (by string, err error) {
+	ctx, cancel := context.WithTimeout(ctx, perCheck)
+	defer cancel()
+	command := exec.CommandContext(ctx, binary, "faults", "--short", "--cells", name, "--json", "--data", c.Data) //nolint:gosec // what was just built
+	command.Dir, command.WaitDelay = root, 10*time.Second
+	command.Cancel = func() error { return command.Process.Signal(os.Interrupt) } // so that it takes its stores with it
+	var out, words bytes.Buffer
+	command.Stdout, command.Stderr = &out, &words
+	failed := command.Run()
+	var report faultsReport
+	if err := json.Unmarshal(out.Bytes(), &report); err != nil || len(report.Cells) != 1 {
+		return "", fmt.Errorf("the cell %s said nothing of use (%w):\n%s", name, failed, &words)
+	}
+	// A cell that was merely too small has caught nothing.
+	if o := report.Cells[0]; o.sum() > 0 {
+		return o.broken(), nil
+	}
+	return "", nil
+}
+
+func goCommand(ctx context.Context, folder string, arguments ...string) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, perCheck)
+	defer cancel()
+	command := exec.CommandContext(ctx, "go", arguments...) //nolint:gosec // the Go command
+	command.Dir, command.WaitDelay = folder, 10*time.Second
+	text, err := command.CombinedOutput()
+	return string(text), err
+}
