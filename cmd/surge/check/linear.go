@@ -149,6 +149,11 @@ func (r rules) confirm(w world, o operation) []any {
 		}
 		return []any{after}
 	}
+	// Another request has confirmed the same hold: this one finds its booking.
+	if o.good && (c.booking == o.gotBooking || (c.guessed && c.booking == o.hold)) {
+		w[o.person].booking, w[o.person].guessed = o.gotBooking, false
+		return []any{w}
+	}
 	var states []any
 	if o.open {
 		states = append(states, w)
@@ -287,6 +292,11 @@ func historyOf(entries []journal.Entry, capacity map[int64]int) (history []porcu
 		end := never
 		final := slices.DeleteFunc(slices.Clone(sends), func(e journal.Entry) bool { return !e.Final() })
 		if len(final) > 0 {
+			// The one that grants is what happened; another may have been refused before or after it.
+			granted := slices.DeleteFunc(slices.Clone(final), func(e journal.Entry) bool { return !e.Good() })
+			if len(granted) > 0 {
+				final = granted
+			}
 			first := slices.MinFunc(final, func(a, b journal.Entry) int { return a.Answered.Compare(b.Answered) })
 			o.open, o.good, o.code = false, first.Good(), fault.Code(first.Code)
 			o.gotHold, o.gotBooking = first.Got.Hold, first.Got.Booking
