@@ -69,7 +69,7 @@ func (c mutantsCommand) Run(w surroundings) error {
 			survived = append(survived, m.name)
 		}
 		all = append(all, t)
-		_, _ = fmt.Fprintf(w.err, "%s: caught by %s\n", m.name, strings.Join(append(t.CaughtBy, map[bool]string{true: "nothing"}[len(t.CaughtBy) == 0]), "; "))
+		_, _ = fmt.Fprintf(w.err, "%s: caught by %s\n", m.name, t.by())
 	}
 	if c.JSON {
 		err = json.NewEncoder(w.out).Encode(map[string]any{"mutants": all})
@@ -80,6 +80,13 @@ func (c mutantsCommand) Run(w surroundings) error {
 		err = fmt.Errorf("%d of %d bugs weren't caught: %s", len(survived), len(all), strings.Join(survived, "; "))
 	}
 	return err
+}
+
+func (t tried) by() string {
+	if len(t.CaughtBy) == 0 {
+		return "NOTHING"
+	}
+	return strings.Join(t.CaughtBy, "; ")
 }
 
 func (c mutantsCommand) wants(m mutant) bool {
@@ -94,11 +101,7 @@ func (c mutantsCommand) wants(m mutant) bool {
 func printMutants(out io.Writer, all []tried) error {
 	lines := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	for _, t := range all {
-		by := strings.Join(t.CaughtBy, "; ")
-		if by == "" {
-			by = "NOTHING"
-		}
-		if _, err := fmt.Fprintf(lines, "%s\t%s\t%.0f s\n", t.Name, by, t.Seconds); err != nil {
+		if _, err := fmt.Fprintf(lines, "%s\t%s\t%.0f s\n", t.Name, t.by(), t.Seconds); err != nil {
 			return err
 		}
 	}
