@@ -60,3 +60,30 @@ func TestABugWhoseTextIsGoneIsNotPlanted(t *testing.T) {
 		t.Errorf("%q, %v", raw, err)
 	}
 }
+
+func TestEveryTestThatIsToCatchABugExists(t *testing.T) {
+	t.Parallel()
+	root, err := moduleFolder(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range mutants {
+		for _, test := range m.tests {
+			files, err := filepath.Glob(filepath.Join(root, test.pkg, "*_test.go"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			found := false
+			for _, file := range files {
+				raw, err := os.ReadFile(file)
+				if err != nil {
+					t.Fatal(err)
+				}
+				found = found || strings.Contains(string(raw), "func "+test.run+"(")
+			}
+			if !found {
+				t.Errorf("%s is to be caught by %s, which %s doesn't have", m.name, test.run, test.pkg)
+			}
+		}
+	}
+}
