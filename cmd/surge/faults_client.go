@@ -8,6 +8,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/http"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -66,7 +67,7 @@ type crowd struct {
 	client   *http.Client
 	serial   atomic.Int64
 	// tries is the longest that a request took, in sends that weren't answered for good.
-	tries atomic.Int64
+	tries int64
 	// confirmed counts bookings.
 	confirmed atomic.Int64
 	mu        sync.Mutex
@@ -116,7 +117,7 @@ type held struct {
 // ask sends a request until it is answered for good, now and then twice at the same time, and returns the answer; without
 // one its status is 0.
 func (c *crowd) ask(ctx context.Context, who rig.Person, e journal.Entry, method, path string, body []byte) answer {
-	e.Person, e.Request = who.ID, fmt.Sprint(c.serial.Add(1))
+	e.Person, e.Request = who.ID, strconv.FormatInt(c.serial.Add(1), 10)
 	first := rand.IntN(2) //nolint:gosec // which server
 	until := time.Now().Add(patience)
 	double := e.Op != journal.Read && e.Op != journal.Look && rand.Float64() < twice //nolint:gosec // a habit
@@ -136,7 +137,8 @@ func (c *crowd) ask(ctx context.Context, who rig.Person, e journal.Entry, method
 			a = c.send(ctx, who, e, first+try, method, path, body)
 		}
 		if a.final() || ctx.Err() != nil || time.Now().After(until) {
-			for old := c.tries.Load(); int64(try+1) > old && ctx.Err() == nil && !c.tries.CompareAndSwap(old, int64(try+1)); old = c.tries.Load() {
+			if ctx.Err() == nil {
+				c.tookTries(int64(try + 1))
 			}
 			return a
 		}
@@ -144,6 +146,13 @@ func (c *crowd) ask(ctx context.Context, who rig.Person, e journal.Entry, method
 			rest(ctx, 20*time.Millisecond+time.Duration(rand.IntN(1+int(min(int64(try), 10)*20)))*time.Millisecond) //nolint:gosec // an honest client's rest
 		}
 	}
+}
+
+// tookTries remembers the longest that a request took.
+func (c *crowd) tookTries(n int64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.tries = max(c.tries, n)
 }
 
 // send sends a request once, with a journal of what came of it.

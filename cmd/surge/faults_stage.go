@@ -97,7 +97,7 @@ func (c faultsCommand) play(ctx context.Context, r *rig.Rig, log *slog.Logger, w
 	if which.length > 0 {
 		length = which.length
 	}
-	file, err := os.Create(filepath.Join(r.Dir, which.name+".journal")) //nolint:gosec // the data folder's
+	file, err := os.Create(filepath.Join(r.Dir, which.name+".journal"))
 	if err != nil {
 		return o, fmt.Errorf("opening the journal: %w", err)
 	}
@@ -442,7 +442,7 @@ func (t *theatre) sell(ctx context.Context, before []check.Slot) (left, sold map
 			offers = append(offers, s.ID)
 		}
 	}
-	rand.Shuffle(len(offers), func(i, j int) { offers[i], offers[j] = offers[j], offers[i] })
+	rand.Shuffle(len(offers), func(i, j int) { offers[i], offers[j] = offers[j], offers[i] }) //nolint:gosec // in any order
 	var mu sync.Mutex
 	t.each(offers, func(slot int64) {
 		if t.buy(ctx, slot, true) {
@@ -553,8 +553,8 @@ func (t *theatre) judge(ctx context.Context, began, ended time.Time) (o outcome,
 	histories, unordered := check.Linearize(entries, capacity, t.cell.excuses)
 	o.Histories = histories
 	wrong(unordered...)
-	if t.cell.tries > 0 && t.crowd.tries.Load() > t.cell.tries {
-		wrong(check.Violation{Invariant: check.Served, What: fmt.Sprintf("a request had to be sent %d times", t.crowd.tries.Load())})
+	if t.cell.tries > 0 && t.crowd.tries > t.cell.tries {
+		wrong(check.Violation{Invariant: check.Served, What: fmt.Sprintf("a request had to be sent %d times", t.crowd.tries)})
 	}
 	for what, n := range maps.All(t.crowd.strange) {
 		wrong(check.Violation{Invariant: check.Served, What: fmt.Sprintf("%s, %d times", what, n)})

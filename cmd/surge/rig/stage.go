@@ -9,10 +9,9 @@ import (
 	"time"
 
 	"jari/internal/app"
-	"jari/internal/staff"
-
 	"jari/internal/clock"
 	"jari/internal/config"
+	"jari/internal/staff"
 )
 
 // Stage is a campaign with few units, for runs in which places are scarce.
