@@ -301,9 +301,6 @@ func historyOf(entries []journal.Entry, capacity map[int64]int) (history []porcu
 			o.open, o.good, o.code = false, first.Good(), fault.Code(first.Code)
 			o.gotHold, o.gotBooking = first.Got.Hold, first.Got.Booking
 			o.gotCancelled, o.gotNothing = first.Got.State == "cancelled", o.code == fault.CodeNoBooking
-			if o.code == fault.CodeHoldSpent {
-				continue // another send of the same was granted, and its booking has ended since
-			}
 			end = first.Answered.UnixNano()
 		}
 		if o.open && (o.op == journal.Read || o.op == journal.Hold) {

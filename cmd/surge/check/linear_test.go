@@ -136,6 +136,13 @@ func TestHistories(t *testing.T) {
 			s.lose(journal.Cancel, a, uuid.Nil, 0, x)
 			s.read(a, x, "active")
 		}},
+		"a hold whose booking has ended is given again, and its place to another": {tell: func(s *story) {
+			s.confirm(a, h, 1, x)
+			s.cancel(a, x)
+			s.hold(a, h, 1)
+			s.refuse(a, h, 1, "hold_spent")
+			s.hold(b, i, 1)
+		}},
 		"the same hold is confirmed again": {tell: func(s *story) {
 			s.confirm(a, h, 1, x)
 			s.confirm(a, h, 1, x)
