@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -54,6 +55,9 @@ func (c mutantsCommand) Run(w surroundings) error {
 			return fmt.Errorf("%s: %w", m.name, err)
 		}
 	}
+	if err := c.green(w.ctx, root, work); err != nil {
+		return err
+	}
 	var all []tried
 	var survived []string
 	for i, m := range mutants {
@@ -81,6 +85,54 @@ func (c mutantsCommand) Run(w surroundings) error {
 		err = fmt.Errorf("%d of %d bugs weren't caught: %s", len(survived), len(all), strings.Join(survived, "; "))
 	}
 	return err
+}
+
+// green runs every check that is wanted without a bug: one that is red anyway catches nothing.
+func (c mutantsCommand) green(ctx context.Context, root, work string) error {
+	tests := map[string][]string{}
+	var played []string
+	for _, m := range mutants {
+		if !c.wants(m) {
+			continue
+		}
+		for _, t := range m.tests {
+			tests[t.pkg] = append(tests[t.pkg], t.run)
+		}
+		for _, name := range m.cells {
+			if !slices.Contains(played, name) {
+				played = append(played, name)
+			}
+		}
+	}
+	none := filepath.Join(work, "none.json")
+	if err := os.WriteFile(none, []byte(`{}`), 0o600); err != nil {
+		return err
+	}
+	for pkg, names := range tests {
+		if text, err := testWith(ctx, root, none, pkg, strings.Join(names, "|")); err != nil {
+			return fmt.Errorf("the checks of %s are red without any bug: %w\n%s", pkg, err, text)
+		}
+	}
+	binary := filepath.Join(work, "surge")
+	if text, err := goCommand(ctx, root, "build", "-o", binary, "./cmd/surge"); err != nil {
+		return fmt.Errorf("it doesn't build: %w\n%s", err, text)
+	}
+	for _, name := range played {
+		by, err := c.playCell(ctx, root, binary, name)
+		if err != nil {
+			return err
+		}
+		if by != "" {
+			return fmt.Errorf("the cell %s is red without any bug: %s", name, by)
+		}
+	}
+	return nil
+}
+
+// testWith runs tests of a package with an overlay, on stores of their own.
+func testWith(ctx context.Context, root, overlay, pkg, tests string) (string, error) {
+	return goCommand(ctx, root, "run", "./test/stores", "--", "go", "test", "-overlay", overlay, "-count=1", "-vet=off",
+		"-run", "^("+tests+")$", pkg)
 }
 
 func (t tried) by() string {
@@ -170,7 +222,7 @@ func (c mutantsCommand) try(ctx context.Context, root, folder, overlay string, m
 		if len(t.CaughtBy) > 0 && !c.All {
 			return nil
 		}
-		text, err := goCommand(ctx, root, "test", "-overlay", overlay, "-count=1", "-vet=off", "-run", "^"+test.run+"$", test.pkg)
+		text, err := testWith(ctx, root, overlay, test.pkg, test.run)
 		switch {
 		case ctx.Err() != nil:
 			return ctx.Err()
