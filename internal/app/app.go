@@ -188,7 +188,7 @@ func (a *App) build(s secrets, registry *prometheus.Registry) (err error) {
 		Development: cfg.Environment == config.Development, BodyBytes: cfg.BodyBytes,
 		TrustedProxies: cfg.TrustedProxies, AllowedOrigins: cfg.AllowedOrigins,
 		// A second for the answer itself: the server's own timeout only cuts the connection.
-		Deadline: cfg.RequestTimeout - time.Second,
+		Deadline: cfg.RequestTimeout - time.Second, Inside: cfg.RequestsInside,
 	})
 	return err
 }

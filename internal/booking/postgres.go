@@ -18,6 +18,10 @@ func (s *Service) load(ctx context.Context, campaignID string, id uuid.UUID) (Bo
 		`SELECT `+columns+` FROM bookings WHERE campaign_id = $1 AND booking_id = $2 AND status <> 'void'`, campaignID, id))
 }
 
+func (s *Service) loadByHold(ctx context.Context, campaignID string, hold uuid.UUID) (Booking, error) {
+	return one(s.pool.QueryRow(ctx, `SELECT `+columns+` FROM bookings WHERE campaign_id = $1 AND hold_id = $2`, campaignID, hold))
+}
+
 func (s *Service) loadLatest(ctx context.Context, campaignID string, person uuid.UUID) (Booking, error) {
 	return one(s.pool.QueryRow(ctx, `
 		SELECT * FROM (

@@ -89,6 +89,11 @@ func (s *Service) Hold(ctx context.Context, c *campaign.Campaign, who Claimant, 
 	if old.ID != uuid.Nil {
 		wish.JudgedAt = old.JudgedAt // so that a chain of moves goes on asking about the first hold
 	}
+	if insteadOf != uuid.Nil {
+		if _, err := s.settleDecided(ctx, c.ID, who.Person, insteadOf); err != nil {
+			return slot.Hold{}, err
+		}
+	}
 	hold, err := s.slots.Place(ctx, wish)
 	if fault.CodeOf(err) == fault.CodeAlreadyBooked {
 		hold, err = s.placeUnlessBooked(ctx, wish)
@@ -99,8 +104,35 @@ func (s *Service) Hold(ctx context.Context, c *campaign.Campaign, who Claimant, 
 	return hold, err
 }
 
-// lookTimeout bounds the look at Postgres that a mark in Redis asks for.
+// lookTimeout bounds the looks at Postgres before something is given up, or somebody is kept out, by what Redis says.
 const lookTimeout = 5 * time.Second
+
+// Release gives up the person's live hold; without one it does nothing.
+func (s *Service) Release(ctx context.Context, c *campaign.Campaign, person uuid.UUID) error {
+	h, live, err := s.slots.Live(ctx, c.ID, person)
+	if err != nil || !live {
+		return err
+	}
+	if decided, err := s.settleDecided(ctx, c.ID, person, h.ID); err != nil || decided {
+		return err
+	}
+	return s.slots.Release(ctx, c.ID, person)
+}
+
+// settleDecided tells Redis of a hold that somebody is about to give up, if Postgres has decided it and Redis wasn't told:
+// giving up what is booked would free its place, and the next in line would be promised it.
+func (s *Service) settleDecided(ctx context.Context, campaignID string, person, hold uuid.UUID) (decided bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
+	defer cancel()
+	b, err := s.loadByHold(ctx, campaignID, hold)
+	if fault.CodeOf(err) == fault.CodeNoBooking || (err == nil && b.Person != person) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	return true, s.slots.Settle(ctx, campaignID, b.Slot, slot.Decided{Hold: hold, Person: person, Booked: b.Status == Active})
+}
 
 // placeUnlessBooked asks Postgres whether the person has really booked, as Redis says, before somebody is kept out by a
 // mark that a lost message left behind.

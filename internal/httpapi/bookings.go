@@ -74,7 +74,7 @@ func (s *Server) ReleaseHold(ctx context.Context, r ReleaseHoldRequestObject) (R
 	if err != nil {
 		return nil, err
 	}
-	return ReleaseHold204Response{}, s.Slots.Release(ctx, c.ID, sessionOf(ctx).Person)
+	return ReleaseHold204Response{}, s.Bookings.Release(ctx, c, sessionOf(ctx).Person)
 }
 
 // ConfirmBooking answers PUT /v1/campaigns/{campaign}/booking.

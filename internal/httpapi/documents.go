@@ -144,6 +144,9 @@ func (a asked) answer(w http.ResponseWriter, d *slot.Document, cacheControl []st
 	}
 	h := w.Header()
 	h["Cache-Control"] = cacheControl
+	h["X-Content-Type-Options"] = noSniffHeader
+	delete(h, "Referrer-Policy")
+	delete(h, "X-Frame-Options")
 	if vary := h["Vary"]; len(vary) > 0 {
 		h["Vary"] = append(vary[:len(vary):len(vary)], byEncoding...)
 	} else {

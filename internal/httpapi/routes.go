@@ -92,10 +92,11 @@ func (s *Server) register(e *echo.Echo) error {
 			continue
 		}
 		if answer, ok := rush[id]; ok {
-			middlewares[id] = append(middlewares[id], s.answerRush(g, answer))
+			middlewares[id] = append(middlewares[id], s.answerRush(g, priorityOf(id), answer))
 		}
+		bodyBytes := max(c.bodyBytes, s.BodyBytes)
 		middlewares[id] = append(middlewares[id],
-			deadline(s.Deadline), s.guard(g), contract.validate(c, max(c.bodyBytes, s.BodyBytes)))
+			s.gate.bounded(priorityOf(id), bodyBytes), deadline(s.Deadline), s.guard(g), contract.validate(c, bodyBytes))
 	}
 	for _, o := range operations {
 		if _, known := contract.operations[o.id]; !known {

@@ -31,7 +31,7 @@ var rush = map[string]rushed{"placeHold": rushHold, "confirmBooking": rushBookin
 var rushBodies = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 
 // answerRush answers what is certainly right, after the operation's own guard, and hands on everything else.
-func (s *Server) answerRush(g guard, answer rushed) echo.MiddlewareFunc {
+func (s *Server) answerRush(g guard, p priority, answer rushed) echo.MiddlewareFunc {
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) error {
 			r := c.Request()
@@ -50,7 +50,10 @@ func (s *Server) answerRush(g guard, answer rushed) echo.MiddlewareFunc {
 				r.Body = io.NopCloser(io.MultiReader(bytes.NewReader(bytes.Clone(buffer.Bytes())), r.Body))
 				return next(c)
 			}
-			answered, err := answer(s, c, &a, buffer.Bytes())
+			if err := s.gate.enter(p); err != nil {
+				return err
+			}
+			answered, err := s.answerInside(c, &a, buffer.Bytes(), answer)
 			if !answered && err == nil {
 				r.Body = io.NopCloser(bytes.NewReader(bytes.Clone(buffer.Bytes())))
 				return next(c)
@@ -58,6 +61,12 @@ func (s *Server) answerRush(g guard, answer rushed) echo.MiddlewareFunc {
 			return err
 		}
 	}
+}
+
+// answerInside answers, and leaves the gate whatever happens.
+func (s *Server) answerInside(c echo.Context, a *asking, body []byte, answer rushed) (bool, error) {
+	defer s.gate.leave()
+	return answer(s, c, a, body)
 }
 
 func rushHold(s *Server, c echo.Context, a *asking, body []byte) (bool, error) {

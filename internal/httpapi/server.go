@@ -46,6 +46,8 @@ type Options struct {
 	BodyBytes      int64
 	TrustedProxies []netip.Prefix
 	AllowedOrigins []string
+	// Inside is how many requests may be inside at the same time.
+	Inside int
 	// Deadline is how long a request may take before it is answered that its store doesn't answer.
 	Deadline time.Duration
 }
@@ -55,11 +57,13 @@ type Server struct {
 	Options
 	origins  *http.CrossOriginProtection
 	requests *durations
+	gate     gate
 }
 
 // New returns the handler of the public API, or says which route declares no guard.
 func New(o Options) (http.Handler, error) {
 	s := &Server{Options: o, origins: http.NewCrossOriginProtection()}
+	s.gate.most = int64(o.Inside)
 	for _, origin := range o.AllowedOrigins {
 		if err := s.origins.AddTrustedOrigin(origin); err != nil {
 			return nil, fmt.Errorf("allowed origin: %w", err)
@@ -78,11 +82,11 @@ func New(o Options) (http.Handler, error) {
 	e.HideBanner, e.HidePort = true, true
 	e.HTTPErrorHandler = s.answerProblem
 	e.IPExtractor = ipExtractor(o.TrustedProxies)
-	e.Use(s.observe, recoverPanic, headers)
+	e.Use(s.observe, recoverPanic)
 	if len(o.AllowedOrigins) > 0 {
 		e.Use(crossOrigin(o.AllowedOrigins))
 	}
-	e.Use(s.answerKnown)
+	e.Use(s.answerKnown, headers)
 	if err := s.register(e); err != nil {
 		return nil, err
 	}
@@ -127,7 +131,8 @@ func (s *Server) observe(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		start := s.Clock.Real()
 		id, asked := newRequestID(), method(c.Request().Method)
-		c.Response().Header()[echo.HeaderXRequestID] = []string{id}
+		name := &[1]string{id}
+		c.Response().Header()[echo.HeaderXRequestID] = name[:]
 		if err := next(c); err != nil {
 			c.Error(err)
 		}
@@ -234,7 +239,8 @@ func crossOrigin(origins []string) echo.MiddlewareFunc {
 	})
 }
 
-// headers are those of every answer. What isn't declared public is kept by nobody.
+// headers are those of every answer but known documents, which are data that no browser shows as a page. What isn't declared
+// public is kept by nobody.
 func headers(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		h := c.Response().Header()

@@ -252,6 +252,15 @@ func (s *Service) Push(ctx context.Context, campaignID string, copies []Copy, de
 	return err
 }
 
+// Settle tells Redis of a hold that Postgres has decided, with the slot as it is now: a push that got lost, made up for.
+func (s *Service) Settle(ctx context.Context, campaignID string, id int64, d Decided) error {
+	copies, err := loadCopies(ctx, s.pool, []int64{id})
+	if err != nil {
+		return err
+	}
+	return s.Push(ctx, campaignID, copies, map[int64][]Decided{id: {d}})
+}
+
 // Token seals what the holder of a hold needs to confirm it.
 func (s *Service) Token(h Hold) (string, error) {
 	return s.tokens.SealHold(h)

@@ -1,0 +1,60 @@
+package httpapi
+
+import (
+	"errors"
+	"sync"
+	"testing"
+	"time"
+
+	"jari/internal/fault"
+)
+
+func TestWhoConfirmsComesInWhenNobodyElseDoes(t *testing.T) {
+	t.Parallel()
+	for inside, in := range map[int64]map[priority]bool{
+		0:  {toLook: true, toHold: true, toCancel: true, toConfirm: true},
+		5:  {toLook: true, toHold: true, toCancel: true, toConfirm: true},
+		6:  {toLook: false, toHold: true, toCancel: true, toConfirm: true},
+		8:  {toLook: false, toHold: false, toCancel: true, toConfirm: true},
+		9:  {toLook: false, toHold: false, toCancel: false, toConfirm: true},
+		10: {toLook: false, toHold: false, toCancel: false, toConfirm: false},
+	} {
+		for p, want := range in {
+			g := &gate{most: 10}
+			g.inside.Store(inside)
+			err := g.enter(p)
+			if (err == nil) != want {
+				t.Errorf("with %d of 10 inside, %d percent: %v", inside, p, err)
+			}
+			if want {
+				continue
+			}
+			e, ok := errors.AsType[*fault.Error](err)
+			if !ok || e.Code != fault.CodeOverloaded || e.RetryAfter < 2*time.Second || e.RetryAfter > 6*time.Second {
+				t.Errorf("refused with %v", err)
+			}
+			if g.inside.Load() != inside {
+				t.Errorf("a refusal left %d inside, was %d", g.inside.Load(), inside)
+			}
+		}
+	}
+}
+
+func TestTheGateCountsExactly(t *testing.T) {
+	t.Parallel()
+	g := &gate{most: 50}
+	var all sync.WaitGroup
+	for range 200 {
+		all.Go(func() {
+			for range 200 {
+				if g.enter(toConfirm) == nil {
+					g.leave()
+				}
+			}
+		})
+	}
+	all.Wait()
+	if n := g.inside.Load(); n != 0 {
+		t.Errorf("%d inside after all have left", n)
+	}
+}
