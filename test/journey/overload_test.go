@@ -1,6 +1,7 @@
 package journey_test
 
 import (
+	"context"
 	"net/http"
 	"sync"
 	"testing"
@@ -29,6 +30,7 @@ func TestBeyondItsLimitTheServerRefusesEarlyAndThoseInsideFinish(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { _ = tx.Rollback(context.WithoutCancel(t.Context())) })
 	if _, err := tx.Exec(t.Context(), `SELECT 1 FROM slots WHERE slot_id = $1::text::bigint FOR UPDATE`, unit); err != nil {
 		t.Fatal(err)
 	}
