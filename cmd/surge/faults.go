@@ -217,7 +217,8 @@ Violations are by invariant: (1) per slot, active rows are as many as it says an
 booking a person; (3) every acknowledged booking is there; (4) every row was asked for, and many sends have one effect and
 one answer; (5) a definite no never becomes a booking; (6) what is left can be sold to exactly zero, and Redis then says
 what Postgres says; (7) small histories are linearizable; (8) a live hold isn't refused unless Redis was lost or an
-administrator took its place, and broken ones are counted; (9) requests were answered as the fault allows.
+administrator took its place, and broken ones are counted; (9) requests were answered as the fault allows, and nothing
+deadlocked.
 
 `
 

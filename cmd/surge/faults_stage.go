@@ -57,6 +57,7 @@ type theatre struct {
 	started   int
 	fired     atomic.Int64
 	want      int64
+	deadlocks int64 // that Postgres had broken before
 }
 
 // start starts an instance, shows it to the clients once it is ready, and returns it.
@@ -155,6 +156,9 @@ func (t *theatre) prepare(ctx context.Context, j *journal.Journal) (err error) {
 	if t.adminKey, err = t.rig.AdminKey(ctx); err != nil {
 		return err
 	}
+	if t.deadlocks, err = t.countDeadlocks(ctx); err != nil {
+		return err
+	}
 	t.crowd = newCrowd(t.stage.ID, t.servers, j, t.clients)
 	if t.cell.proxied {
 		if t.postgres, err = t.rig.ProxyPostgres(); err == nil {
@@ -173,6 +177,16 @@ func (t *theatre) prepare(ctx context.Context, j *journal.Journal) (err error) {
 		}
 	}
 	return nil
+}
+
+// countDeadlocks asks how many deadlocks Postgres has broken. Every writer locks in one order, so that there are none; a
+// flush that was broken is tried again, and nothing else would tell. A Postgres that was killed counts from 0.
+func (t *theatre) countDeadlocks(ctx context.Context) (n int64, err error) {
+	err = t.rig.Pool.QueryRow(ctx, `SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()`).Scan(&n)
+	if err != nil {
+		return 0, fmt.Errorf("asking for deadlocks: %w", err)
+	}
+	return n, nil
 }
 
 // people are the persons that a cell may need: the crowd, those of the histories, and buyers of all that may be left, also
@@ -558,6 +572,13 @@ func (t *theatre) judge(ctx context.Context, began, ended time.Time) (o outcome,
 	}
 	for what, n := range maps.All(t.crowd.strange) {
 		wrong(check.Violation{Invariant: check.Served, What: fmt.Sprintf("%s, %d times", what, n)})
+	}
+	deadlocks, err := t.countDeadlocks(ctx)
+	if err != nil {
+		return o, err
+	}
+	if deadlocks > t.deadlocks {
+		wrong(check.Violation{Invariant: check.Served, What: fmt.Sprintf("Postgres broke %d deadlocks", deadlocks-t.deadlocks)})
 	}
 	o.count(entries, began, ended)
 	switch {

@@ -17,6 +17,9 @@ func (s *Service) Kept() int {
 	return s.views.EstimatedSize()
 }
 
+// ReleaseNow releases a hold that was read before, however long ago.
+func (s *Service) ReleaseNow(ctx context.Context, h Hold) error { return releaseHold(ctx, s.redis, h) }
+
 // Follow asks Redis what changed, as Watch does.
 func (s *Service) Follow(ctx context.Context) error { return s.follow(ctx) }
 

@@ -367,6 +367,22 @@ func TestReleaseByAStrangerDoesNothing(t *testing.T) {
 	refused(t, err, fault.CodeSlotFull)
 }
 
+func TestALateReleaseSparesALaterHold(t *testing.T) {
+	t.Parallel()
+	h := setup(t, 1)
+	person, places := uuid.New(), h.places(t, "here")
+	first := h.place(t, h.wish(places[0], person))
+	exchanged := h.wish(places[1], person)
+	exchanged.InsteadOf = first.ID
+	second := h.place(t, exchanged)
+	if err := h.ReleaseNow(t.Context(), first); err != nil {
+		t.Fatal(err)
+	}
+	if live, ok, err := h.Live(t.Context(), "night", person); err != nil || !ok || live.ID != second.ID {
+		t.Fatalf("after a late release of the first hold the person has %+v, %t, %v", live, ok, err)
+	}
+}
+
 func TestGivenUpKnowsOnlyWhatRedisSays(t *testing.T) {
 	t.Parallel()
 	h := setup(t, 2)
