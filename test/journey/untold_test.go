@@ -32,12 +32,12 @@ func TestABookingThatRedisWasNotToldOfKeepsItsPlace(t *testing.T) {
 			hold := c.MustHold(t, only)
 			before := redisState(t, s, "{"+s.Campaign+"}:*")
 			var booking struct {
-				BookingId string `json:"booking_id"` //nolint:revive,staticcheck // as in the contract
+				BookingID string `json:"booking_id"`
 			}
 			c.Confirm(t, hold.HoldToken).Want(t, http.StatusCreated).Into(t, &booking)
 			untell(t, s, only, before)
 
-			giveUp(t, s, c, hold.HoldId, booking.BookingId)
+			giveUp(t, s, c, hold.HoldId, booking.BookingID)
 			s.NewCitizen(t, jaritest.BornForE3).Hold(t, only).Want(t, http.StatusConflict, fault.CodeSlotFull)
 			s.CheckBooks(t)
 		})
