@@ -152,7 +152,7 @@ var mutants = []mutant{
 	{
 		name:  "a later hold of a person is dropped with an earlier one",
 		edits: []edit{{fileApply, "if not latest or latest == hold then", "if true then"}},
-		tests: []mutantTest{{pkgSlot, "TestDecidedHoldsAreDropped"}},
+		tests: []mutantTest{{pkgSlot, "TestADecidedHoldSparesALaterHold"}},
 	},
 	{
 		name:  "an outcome that is open is told as a no",

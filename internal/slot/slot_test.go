@@ -507,6 +507,26 @@ func TestDecidedHoldsAreDropped(t *testing.T) {
 	h.place(t, h.wish(place, uuid.New()))
 }
 
+func TestADecidedHoldSparesALaterHold(t *testing.T) {
+	t.Parallel()
+	h := setup(t, 1)
+	person, places := uuid.New(), h.places(t, "here")
+	first := h.place(t, h.wish(places[0], person))
+	exchanged := h.wish(places[1], person)
+	exchanged.InsteadOf = first.ID
+	second := h.place(t, exchanged)
+	for _, booked := range []bool{false, true} {
+		err := h.Push(t.Context(), "night", []slot.Copy{{Slot: first.Slot, Capacity: 1, State: slot.Open, Version: 1, Generation: "g"}},
+			map[int64][]slot.Decided{first.Slot: {{Hold: first.ID, Person: person, Booked: booked}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if live, ok, err := h.Live(t.Context(), "night", person); err != nil || !ok || live.ID != second.ID {
+			t.Fatalf("after the first hold was decided the person has %+v, %t, %v", live, ok, err)
+		}
+	}
+}
+
 func TestEveryKeyHasTheTagAndAnExpiry(t *testing.T) {
 	t.Parallel()
 	h := setup(t, 2)
