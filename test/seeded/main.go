@@ -208,6 +208,7 @@ func tryAll(ctx context.Context, root string, bugs []bug, log io.Writer) ([]resu
 	results := make([]result, len(bugs))
 	work := make(chan int)
 	var workers sync.WaitGroup
+	var saying sync.Mutex // over log
 	for range atATime {
 		workers.Go(func() {
 			for i := range work {
@@ -217,7 +218,9 @@ func tryAll(ctx context.Context, root string, bugs []bug, log io.Writer) ([]resu
 				r.Outcome, r.Detail = try(ctx, root, filepath.Join(copies, strconv.Itoa(i)), folders, b)
 				r.Seconds = time.Since(began).Seconds()
 				results[i] = r
+				saying.Lock()
 				_, _ = fmt.Fprintf(log, "%s: %s\n", r.Outcome, r.Bug)
+				saying.Unlock()
 			}
 		})
 	}
