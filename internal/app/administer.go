@@ -7,6 +7,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"jari/internal/audit"
 	"jari/internal/campaign"
 	"jari/internal/clock"
 	"jari/internal/config"
@@ -19,6 +20,7 @@ type Office struct {
 	pool      *pgxpool.Pool
 	Campaigns *campaign.Service
 	Staff     *staff.Service
+	Audit     *audit.Log
 	Clock     clock.Clock
 }
 
@@ -35,6 +37,7 @@ func OpenOffice(ctx context.Context, cfg config.Config) (*Office, error) {
 		pool: pool, Clock: clk,
 		Campaigns: campaign.NewService(pool, clk, cfg.RulesConfirmed, slog.New(slog.DiscardHandler)),
 		Staff:     staff.NewService(pool, clk, cfg.Environment),
+		Audit:     audit.NewLog(pool, clk, slog.New(slog.DiscardHandler), nil),
 	}, nil
 }
 
@@ -59,4 +62,21 @@ func (o *Office) Rollback(ctx context.Context, id string, version int64, effecti
 // CreateKey makes a key of an administrator; text is the key itself, for the only time.
 func (o *Office) CreateKey(ctx context.Context, name, role string, lifetime time.Duration) (text string, key staff.Key, err error) {
 	return o.Staff.Create(ctx, name, staff.Role(role), lifetime)
+}
+
+// VerifyAudit chains what waits for its place and verifies the whole audit, against a head that was kept outside if one is
+// given.
+func (o *Office) VerifyAudit(ctx context.Context, kept string) (audit.Verified, error) {
+	var head *audit.Head
+	if kept != "" {
+		h, err := audit.ParseHead(kept)
+		if err != nil {
+			return audit.Verified{}, err
+		}
+		head = &h
+	}
+	if err := o.Audit.Chain(ctx); err != nil {
+		return audit.Verified{}, err
+	}
+	return o.Audit.Verify(ctx, head)
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	goredis "github.com/redis/go-redis/v9"
 
+	"jari/internal/audit"
 	"jari/internal/booking"
 	"jari/internal/campaign"
 	"jari/internal/clock"
@@ -47,6 +48,7 @@ type App struct {
 	// flushes are the connections that confirming has for itself, pool are all others.
 	flushes, pool *pgxpool.Pool
 
+	audit      *audit.Log
 	campaigns  *campaign.Service
 	slots      *slot.Service
 	reconciler *slot.Reconciler
@@ -153,6 +155,7 @@ func (a *App) build(s secrets, registry *prometheus.Registry) (err error) {
 	observePool(registry, "flushes", a.flushes)
 	registry.MustRegister(documents{a})
 
+	a.audit = audit.NewLog(a.pool, a.clock, a.log, observeAudit(registry))
 	a.campaigns = campaign.NewService(a.pool, a.clock, cfg.RulesConfirmed, a.log)
 	if a.slots, err = slot.NewService(a.pool, a.redis, a.campaigns, a.clock, s.tokens, slot.Limits{
 		Placements: cfg.HoldsPerPerson, Window: cfg.HoldsWindow, Queue: cfg.HoldsQueue,
@@ -210,7 +213,7 @@ func (a *App) startBackground() {
 		a.log.Warn("the published campaigns can't be read yet", "error", err)
 	}
 	done()
-	for _, watch := range []func(context.Context){a.campaigns.Watch, a.slots.Watch, a.identity.Watch, a.startMessages, a.watchPolicy, a.reconciler.Watch} {
+	for _, watch := range []func(context.Context){a.campaigns.Watch, a.slots.Watch, a.identity.Watch, a.startMessages, a.watchPolicy, a.reconciler.Watch, a.audit.Watch} {
 		a.background.Go(func() { watch(ctx) })
 	}
 }

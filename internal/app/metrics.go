@@ -6,6 +6,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"jari/internal/audit"
 	"jari/internal/slot"
 )
 
@@ -46,6 +47,22 @@ func observeSweeps(registry *prometheus.Registry) func(slot.Sweep) {
 		slots.Set(float64(s.Slots))
 		drift.Set(float64(s.Drift))
 		seconds.Set(s.Took.Seconds())
+	}
+}
+
+// observeAudit shows how far the chain of the audit is, on the instance that makes it. The number only rises: kept by whoever
+// collects metrics, it tells when the end of the chain was cut off.
+func observeAudit(registry *prometheus.Registry) func(audit.Head, int) {
+	number := prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "jari_audit_head", Help: "Number of the audit's last link, on the instance that chains; 0 on the others.",
+	})
+	waiting := prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "jari_audit_unchained", Help: "Entries of the audit that this instance still has to chain.",
+	})
+	registry.MustRegister(number, waiting)
+	return func(h audit.Head, unchained int) {
+		number.Set(float64(h.Number))
+		waiting.Set(float64(unchained))
 	}
 }
 

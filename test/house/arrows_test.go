@@ -19,8 +19,8 @@ var small = []string{
 	"internal/fault", "internal/clock", "internal/civil", "internal/token", "internal/keys", "internal/crash",
 }
 
-// storage opens Postgres and Redis and knows no word of the domain.
-var storage = []string{"internal/postgres", "internal/redis"}
+// storage opens Postgres and Redis and knows no word of the domain; the audit writes beside what it is about.
+var storage = []string{"internal/postgres", "internal/redis", "internal/audit"}
 
 // arrows has a line for each package. The linter's configuration bans the same, as an editor shows it; this table is what
 // decides, and a package that isn't in it fails the test until somebody has thought about its place.
@@ -53,7 +53,7 @@ var arrows = []arrow{
 		why: "rules are judged by a pure function: no I/O, no clock, no context, so that every birth date can be enumerated",
 	},
 	{
-		from: "internal/campaign", may: slices.Concat([]string{"internal/eligibility", "internal/audit", "openapi"}, small, storage),
+		from: "internal/campaign", may: slices.Concat([]string{"internal/eligibility", "openapi"}, small, storage),
 		why: "what administrators configure stands before all that happens in it",
 	},
 	{
