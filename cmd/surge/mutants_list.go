@@ -17,7 +17,7 @@ const (
 	fileBatcher = "internal/booking/batcher.go"
 	fileDecide  = "internal/booking/decide.go"
 	fileFlush   = "internal/booking/flush.go"
-	filePlace   = "internal/slot/lua/place_hold.lua"
+	filePlace   = "internal/slot/lua/place_holds.lua"
 	fileRelease = "internal/slot/lua/release_hold.lua"
 	fileApply   = "internal/slot/lua/apply_slots.lua"
 	pkgBooking  = "./internal/booking"
@@ -73,7 +73,7 @@ var mutants = []mutant{
 	},
 	{
 		name:  "placing a hold always says yes",
-		edits: []edit{{filePlace, "if tonumber(copy[2]) + holds >= tonumber(copy[1]) then", "if false then"}},
+		edits: []edit{{filePlace, "if tonumber(copy[2]) + held >= tonumber(copy[1]) then", "if false then"}},
 		cells: []string{"none"},
 	},
 	{
@@ -98,12 +98,12 @@ var mutants = []mutant{
 	},
 	{
 		name:  "a late release takes whatever the person holds now",
-		edits: []edit{{fileRelease, "if mine[1] ~= ARGV[1] or mine[2] ~= ARGV[2] then", "if false then"}},
+		edits: []edit{{fileRelease, "if not mine or mine.hold ~= ARGV[1] or mine.slot ~= ARGV[2] then", "if not mine then"}},
 		tests: []mutantTest{{pkgSlot, "TestALateReleaseSparesALaterHold"}},
 	},
 	{
 		name:  "placing again makes another hold",
-		edits: []edit{{filePlace, "if live and ARGV[7] ~= held then", "if false then"}},
+		edits: []edit{{filePlace, "if live and instead ~= mine.hold then", "if false then"}},
 		cells: []string{"none"},
 		tests: []mutantTest{{pkgSlot, "TestAskingAgainGivesTheSameHold"}},
 	},
@@ -151,7 +151,7 @@ var mutants = []mutant{
 	},
 	{
 		name:  "a later hold of a person is dropped with an earlier one",
-		edits: []edit{{fileApply, "if not latest or latest == hold then", "if true then"}},
+		edits: []edit{{fileApply, "if not mine or mine.hold == '' or mine.hold == hold then", "if true then"}},
 		tests: []mutantTest{{pkgSlot, "TestADecidedHoldSparesALaterHold"}},
 	},
 	{

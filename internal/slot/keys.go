@@ -8,7 +8,7 @@ import (
 
 // Every key of a campaign carries the same hash tag, so that one script may touch several of them on a cluster.
 
-// copyKey is the copy of a slot's row. It expires a day after it was last replaced.
+// copyKey is the copy of a slot's row. It expires a day after it was loaded, and is then loaded anew.
 func copyKey(campaign string, slot int64) string {
 	return "{" + campaign + "}:slot:" + strconv.FormatInt(slot, 10)
 }
@@ -18,14 +18,9 @@ func holdsKey(campaign string, slot int64) string {
 	return "{" + campaign + "}:holds:" + strconv.FormatInt(slot, 10)
 }
 
-// personKey is the latest hold of a person. It expires with the hold.
+// personKey is the record of a person's latest hold, and of how many they placed lately. It expires with the later of both.
 func personKey(campaign string, person uuid.UUID) string {
 	return "{" + campaign + "}:person:" + person.String()
-}
-
-// placementsKey counts the placements of a person. It expires with its window.
-func placementsKey(campaign string, person uuid.UUID) string {
-	return "{" + campaign + "}:placements:" + person.String()
 }
 
 // changedKey are the slots that changed lately, by when: the stream from which every instance keeps its documents

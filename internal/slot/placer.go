@@ -2,6 +2,8 @@ package slot
 
 import (
 	"context"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -27,8 +29,10 @@ type placer struct {
 const (
 	// placerPipelines go at the same time: while one's answers are read, Redis works on the other.
 	placerPipelines = 2
-	// placerMost bounds one pipeline, and with it how long other commands wait for the one thread of Redis.
-	placerMost = 128
+	// placerMost bounds one pipeline.
+	placerMost = 256
+	// placerCall bounds one call of the script, and with it how long other commands wait for the one thread of Redis.
+	placerCall = 64
 	// placerWait is what a placement that finds the queue full is told to wait.
 	placerWait = 2 * time.Second
 )
@@ -44,7 +48,7 @@ type placing struct {
 
 func newPlacer(client *redis.Client, queue int) *placer { return &placer{client: client, queue: queue} }
 
-// place runs place_hold.lua once. A caller who leaves before the answer may have placed a hold all the same: asking again
+// place runs place_holds.lua once. A caller who leaves before the answer may have placed a hold all the same: asking again
 // finds it.
 func (p *placer) place(ctx context.Context, wish placement) (outcome, error) {
 	w := &placing{placement: wish, ctx: ctx, done: make(chan struct{})}
@@ -124,25 +128,45 @@ func (p *placer) pipeline(group []*placing, plain bool) (unknown []*placing) {
 	}
 	ctx := context.Background()
 	pipe := p.client.Pipeline()
-	replies := make([]*redis.Cmd, len(group))
-	for i, w := range group {
-		replies[i] = evalPlacement(ctx, pipe, w.placement, plain)
+	calls := calls(group)
+	replies := make([]*redis.Cmd, len(calls))
+	for i, call := range calls {
+		replies[i] = callPlaceHolds(ctx, pipe, call, plain)
 	}
 	_, _ = pipe.Exec(ctx) // each reply has its own error
 	crash.Point(crash.HoldPlaced)
-	for i, w := range group {
+	for i, call := range calls {
 		reply, err := replies[i].Slice()
-		if !plain && redis.HasErrorPrefix(err, "NOSCRIPT") {
-			unknown = append(unknown, w)
+		switch {
+		case !plain && redis.HasErrorPrefix(err, "NOSCRIPT"):
+			unknown = append(unknown, call...)
 			continue
+		case err != nil:
+			err = jariredis.Unreachable(err)
+		default:
+			err = readOutcomes(call, reply)
 		}
 		if err != nil {
-			w.answer(outcome{}, jariredis.Unreachable(err))
-			continue
+			for _, w := range call {
+				w.answer(outcome{}, err)
+			}
 		}
-		w.answer(readOutcome(w.placement, reply))
 	}
 	return unknown
+}
+
+// calls divides a group into calls of the script: of one campaign each, whose keys are together on a cluster.
+func calls(group []*placing) (calls [][]*placing) {
+	slices.SortStableFunc(group, func(a, b *placing) int { return strings.Compare(a.Campaign, b.Campaign) })
+	for len(group) > 0 {
+		n := 1
+		for n < len(group) && n < placerCall && group[n].Campaign == group[0].Campaign {
+			n++
+		}
+		calls = append(calls, group[:n])
+		group = group[n:]
+	}
+	return calls
 }
 
 func (w *placing) answer(o outcome, err error) {

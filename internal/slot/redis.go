@@ -18,27 +18,32 @@ import (
 )
 
 var (
-	//go:embed lua/place_hold.lua
-	placeHoldSource string
+	//go:embed lua/person.lua
+	personSource string
+	//go:embed lua/place_holds.lua
+	placeHoldsSource string
 	//go:embed lua/release_hold.lua
 	releaseHoldSource string
 	//go:embed lua/apply_slots.lua
 	applySlotsSource string
+	//go:embed lua/forget_booked.lua
+	forgetBookedSource string
 
-	placeHoldScript   = redis.NewScript(placeHoldSource)
-	releaseHoldScript = redis.NewScript(releaseHoldSource)
-	applySlotsScript  = redis.NewScript(applySlotsSource)
+	placeHoldsScript   = redis.NewScript(personSource + placeHoldsSource)
+	releaseHoldScript  = redis.NewScript(personSource + releaseHoldSource)
+	applySlotsScript   = redis.NewScript(personSource + applySlotsSource)
+	forgetBookedScript = redis.NewScript(personSource + forgetBookedSource)
 )
 
 const (
-	// copyLife is how long a copy is kept after it was last replaced.
+	// copyLife is how long a copy is kept before it is loaded anew.
 	copyLife = 24 * time.Hour
 	// bookedLife is how long a person is marked as booked: longer than any retry of placing is on its way, and than the
 	// rush in which a second place would be missed. After it, confirming still refuses a second booking.
 	bookedLife = 2 * time.Hour
 )
 
-// outcome is what place_hold.lua answered.
+// outcome is what place_holds.lua answered to one placement.
 type outcome struct {
 	code  string
 	hold  Hold          // with placed, same, holds_other
@@ -55,69 +60,90 @@ type placement struct {
 	priorSlot int64
 }
 
-// evalPlacement puts place_hold.lua for a placement into a pipeline. plain sends the source, for a server that doesn't
-// know the script.
-func evalPlacement(ctx context.Context, pipe redis.Pipeliner, p placement, plain bool) *redis.Cmd {
-	instead, prior, replaces := "", "", ""
-	priorSlot := p.Slot
-	if p.insteadOf != uuid.Nil {
-		instead = p.insteadOf.String()
-	}
-	if p.priorSlot != 0 {
-		priorSlot, prior = p.priorSlot, FormatID(p.priorSlot)
-	}
-	if p.Replaces != uuid.Nil {
-		replaces = p.Replaces.String()
-	}
-	keys := []string{
-		copyKey(p.Campaign, p.Slot), holdsKey(p.Campaign, p.Slot), personKey(p.Campaign, p.Person),
-		placementsKey(p.Campaign, p.Person), holdsKey(p.Campaign, priorSlot), changedKey(p.Campaign),
-		givenUpKey(p.Campaign),
-	}
-	args := []any{
-		p.ID.String(), FormatID(p.Slot), p.ttl.Milliseconds(), grace.Milliseconds(), p.limit, p.window.Milliseconds(),
-		instead, prior, replaces, tell(p.Hold), changedLife.Milliseconds(), campaign.LongestHold.Milliseconds(),
+// callPlaceHolds is one call of place_holds.lua for placements of one campaign. plain sends the source, for a server that
+// doesn't know the script.
+func callPlaceHolds(ctx context.Context, pipe redis.Pipeliner, group []*placing, plain bool) *redis.Cmd {
+	id, first := group[0].Campaign, group[0]
+	keys := make([]string, 0, 2+4*len(group))
+	args := make([]any, 0, 5+7*len(group))
+	keys = append(keys, changedKey(id), givenUpKey(id))
+	args = append(args, grace.Milliseconds(), first.limit, first.window.Milliseconds(), changedLife.Milliseconds(),
+		campaign.LongestHold.Milliseconds())
+	for _, p := range group {
+		instead, prior, replaces := "", "", ""
+		holds := holdsKey(id, p.Slot)
+		priorHolds := holds
+		if p.insteadOf != uuid.Nil {
+			instead = p.insteadOf.String()
+		}
+		if p.priorSlot != 0 {
+			priorHolds, prior = holdsKey(id, p.priorSlot), FormatID(p.priorSlot)
+		}
+		if p.Replaces != uuid.Nil {
+			replaces = p.Replaces.String()
+		}
+		keys = append(keys, copyKey(id, p.Slot), holds, personKey(id, p.Person), priorHolds)
+		args = append(args, p.ID.String(), FormatID(p.Slot), p.ttl.Milliseconds(), instead, prior, replaces, tell(p.Hold))
 	}
 	if plain {
-		return placeHoldScript.Eval(ctx, pipe, keys, args...)
+		return placeHoldsScript.Eval(ctx, pipe, keys, args...)
 	}
-	return placeHoldScript.EvalSha(ctx, pipe, keys, args...)
+	return placeHoldsScript.EvalSha(ctx, pipe, keys, args...)
 }
 
-// readOutcome reads what place_hold.lua answered to p.
-func readOutcome(p placement, reply []any) (outcome, error) {
-	if len(reply) == 0 {
-		return outcome{}, errors.New("place_hold.lua answered nothing")
+// readOutcomes gives every placement of a group what place_holds.lua answered to it.
+func readOutcomes(group []*placing, reply []any) error {
+	if len(reply) != 1+len(group) {
+		return fmt.Errorf("place_holds.lua answered %d placements of %d", len(reply)-1, len(group))
 	}
-	code, _ := reply[0].(string)
-	o := outcome{code: code}
-	var err error
-	switch code {
-	case "new":
-		ms, ok := reply[1].(int64)
-		if !ok {
-			err = errors.New("place_hold.lua placed a hold at no instant")
+	ms, ok := reply[0].(int64)
+	if !ok {
+		return errors.New("place_holds.lua placed holds at no instant")
+	}
+	for i, p := range group {
+		p.answer(readOutcome(p.placement, time.UnixMilli(ms), reply[1+i]))
+	}
+	return nil
+}
+
+// readOutcome reads what place_holds.lua answered to p at an instant: a word, or a word with what belongs to it.
+func readOutcome(p placement, at time.Time, answer any) (o outcome, err error) {
+	if word, ok := answer.(string); ok {
+		o.code = word
+		switch word {
+		case "new":
+			o.code, o.hold = "placed", p.Hold
+			o.hold.PlacedAt, o.hold.ExpiresAt = at, at.Add(p.ttl)
+			o.hold.JudgedAt = time.UnixMilli(p.JudgedAt.UnixMilli()) // as it would be read back
+		case "missing", "full", "booked":
+		default:
+			err = fmt.Errorf("place_holds.lua answered %q", word)
 		}
-		o.code, o.hold = "placed", p.Hold
-		o.hold.PlacedAt, o.hold.ExpiresAt = time.UnixMilli(ms), time.UnixMilli(ms).Add(p.ttl)
-		o.hold.JudgedAt = time.UnixMilli(p.JudgedAt.UnixMilli()) // as it would be read back
+		return o, err
+	}
+	parts, _ := answer.([]any)
+	if len(parts) < 2 {
+		return o, errors.New("place_holds.lua answered half a word")
+	}
+	o.code, _ = parts[0].(string)
+	switch o.code {
 	case "placed", "same", "holds_other":
-		o.hold, err = readHold(p.Campaign, p.Person, reply[1:])
+		o.hold, err = readHold(p.Campaign, p.Person, parts[1:])
 	case "ending", "limit":
-		ms, ok := reply[1].(int64)
+		ms, ok := parts[1].(int64)
 		if !ok {
-			err = fmt.Errorf("place_hold.lua answered %v with no duration", code)
+			err = fmt.Errorf("place_holds.lua answered %v with no duration", o.code)
 		}
 		o.wait = time.Duration(ms) * time.Millisecond
 	case "prior":
-		text, _ := reply[1].(string)
+		text, _ := parts[1].(string)
 		var ok bool
 		if o.prior, ok = ParseID(text); !ok {
-			err = errors.New("place_hold.lua named a slot that isn't one")
+			err = errors.New("place_holds.lua named a slot that isn't one")
 		}
-	case "missing", "closed", "full", "booked":
+	case "closed":
 	default:
-		err = fmt.Errorf("place_hold.lua answered %q", code)
+		err = fmt.Errorf("place_holds.lua answered %v", parts)
 	}
 	return o, err
 }
@@ -128,17 +154,21 @@ func tell(h Hold) string {
 	return h.Actor.String() + "|" + h.Wave + "|" + strconv.FormatInt(h.RulesVersion, 10) + "|" + strconv.FormatInt(h.JudgedAt.UnixMilli(), 10)
 }
 
-// holdFields are the fields of a person's latest hold, in the order in which the scripts give them.
-var holdFields = []string{"hold", "slot", "placed", "expires", "replaces", "told"}
+// holdFields is how many fields a hold has in what the scripts give: hold, slot, placed, expires, replaces, told.
+const holdFields = 6
 
 func readHold(campaign string, person uuid.UUID, fields []any) (Hold, error) {
-	if len(fields) < len(holdFields) {
+	if len(fields) < holdFields {
 		return Hold{}, errors.New("a hold in Redis lacks fields")
 	}
-	texts := make([]string, len(holdFields))
-	for i := range holdFields {
+	var texts [holdFields]string
+	for i := range texts {
 		texts[i], _ = fields[i].(string)
 	}
+	return parseHold(campaign, person, texts)
+}
+
+func parseHold(campaign string, person uuid.UUID, texts [holdFields]string) (Hold, error) {
 	told := strings.Split(texts[5], "|")
 	if len(told) != 4 {
 		return Hold{}, errors.New("a hold in Redis doesn't say who asked and how they were judged")
@@ -172,17 +202,25 @@ type latest struct {
 	released bool
 }
 
-// latestHold reads the latest hold of a person, or nothing.
+// latestHold reads the latest hold of a person, or nothing. lua/person.lua says what the record looks like.
 func latestHold(ctx context.Context, client *redis.Client, campaign string, person uuid.UUID) (latest, bool, error) {
-	fields, err := client.HMGet(ctx, personKey(campaign, person), append(slices.Clone(holdFields), "released")...).Result()
-	if err != nil {
+	text, err := client.Get(ctx, personKey(campaign, person)).Result()
+	switch {
+	case errors.Is(err, redis.Nil):
+		return latest{}, false, nil
+	case err != nil:
 		return latest{}, false, jariredis.Unreachable(err)
 	}
-	if fields[0] == nil {
+	const bars = 8 // before what the token says, which has its own
+	f := strings.SplitN(text, "|", bars+1)
+	if len(f) != bars+1 {
+		return latest{}, false, errors.New("a person's record in Redis lacks fields")
+	}
+	if f[1] == "" {
 		return latest{}, false, nil
 	}
-	h, err := readHold(campaign, person, fields)
-	return latest{hold: h, released: fields[len(holdFields)] != nil}, err == nil, err
+	h, err := parseHold(campaign, person, [holdFields]string{f[1], f[2], f[3], f[4], f[5], f[8]})
+	return latest{hold: h, released: f[0] != "held"}, err == nil, err
 }
 
 // givenUp tells which holds were given up: released, or exchanged for another. One command asks about all of a flush.

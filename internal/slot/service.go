@@ -191,7 +191,7 @@ func (s *Service) lookAgain(ctx context.Context, campaignID string, id int64) (n
 
 // ForgetBooked takes back the mark that a person has booked.
 func (s *Service) ForgetBooked(ctx context.Context, campaignID string, person uuid.UUID) error {
-	return jariredis.Unreachable(s.redis.HDel(ctx, personKey(campaignID, person), "booked").Err())
+	return jariredis.Unreachable(forgetBookedScript.Run(ctx, s.redis, []string{personKey(campaignID, person)}).Err())
 }
 
 // load copies a slot from Postgres to Redis once, however many callers miss it at the same time. It tells whether that

@@ -3,10 +3,9 @@
 -- calling costs as much as what is done for one of them.
 --
 -- KEYS[1]  the slots that changed lately (zset)
--- then for each slot: its copy (hash), its live holds (zset), and the latest holds of the persons whose holds were decided
--- (hashes). A person who is booked now gets a mark in place of the hold, so that a late retry of placing doesn't take a
--- second place.
--- ARGV[1]  how long a replaced copy is kept, in ms; whoever misses it loads it again
+-- then for each slot: its copy (hash), its live holds (zset), and the records of the persons whose holds were decided. A
+-- person who is booked now gets a mark in place of the hold, so that a late retry of placing doesn't take a second place.
+-- ARGV[1]  how long a copy is kept, in ms; whoever misses it loads it again
 -- ARGV[2]  how long a mark is kept, in ms
 -- ARGV[3]  how long KEYS[1] is kept, in ms
 -- ARGV[4]  '1' if a copy that wasn't there is no news: whoever compares all slots with an empty Redis tells nobody anything
@@ -16,7 +15,7 @@
 -- Returns for each slot 0 if the copy was as new already, 1 if there was none, 2 if there was an older one.
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
-local results = {}
+local results, changed = {}, {}
 local k, a = 2, 5
 while a <= #ARGV do
   local copy, holds = KEYS[k], KEYS[k + 1]
@@ -26,8 +25,11 @@ while a <= #ARGV do
   if not old[1] or old[2] ~= generation or tonumber(old[1]) < tonumber(version) then
     redis.call('HSET', copy, 'capacity', ARGV[a + 1], 'booked', ARGV[a + 2], 'state', ARGV[a + 3],
       'version', version, 'generation', generation)
-    redis.call('PEXPIRE', copy, ARGV[1])
-    result = old[1] and 2 or 1
+    result = 2
+    if not old[1] then
+      redis.call('PEXPIRE', copy, ARGV[1])
+      result = 1
+    end
   end
   k, a = k + 2, a + 7
   local dropped = 0
@@ -35,23 +37,24 @@ while a <= #ARGV do
     local person, hold, booked = KEYS[k], ARGV[a], ARGV[a + 1]
     k, a = k + 1, a + 2
     dropped = dropped + redis.call('ZREM', holds, hold)
-    local latest = redis.call('HGET', person, 'hold')
-    if not latest or latest == hold then
-      if latest then
-        redis.call('DEL', person)
-      end
+    local mine = read_person(person)
+    if not mine or mine.hold == '' or mine.hold == hold then
       if booked == '1' then
-        redis.call('HSET', person, 'booked', '1')
-        redis.call('PEXPIRE', person, ARGV[2])
+        mine = without_hold(mine, 'booked')
+        write_person(person, mine, math.max(now + ARGV[2], mine.window))
+      elseif mine and mine.hold == hold then
+        write_person(person, without_hold(mine, 'none'))
       end
     end
   end
   if result == 2 or dropped > 0 or (result == 1 and ARGV[4] ~= '1') then
     redis.call('ZREMRANGEBYSCORE', holds, '-inf', now) -- holds that are over
-    if redis.call('ZADD', KEYS[1], now, id) == 1 then
-      redis.call('PEXPIRE', KEYS[1], ARGV[3]) -- whoever reads it renews this
-    end
+    changed[#changed + 1] = now
+    changed[#changed + 1] = id
   end
   results[#results + 1] = result
+end
+if #changed > 0 and redis.call('ZADD', KEYS[1], unpack(changed)) > 0 then
+  redis.call('PEXPIRE', KEYS[1], ARGV[3]) -- whoever reads it renews this
 end
 return results

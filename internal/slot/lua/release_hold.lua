@@ -1,7 +1,7 @@
 -- Gives up a person's hold. The person's record stays until it would have expired, saying that it was released, and the hold
 -- is remembered as given up: a confirm with its token is then refused.
 --
--- KEYS[1]  the person's latest hold (hash)
+-- KEYS[1]  the person's record
 -- KEYS[2]  the live holds of the slot that ARGV[2] names
 -- KEYS[3]  the slots that changed lately (zset)
 -- KEYS[4]  the holds that were given up (zset: hold id -> instant in ms from which it couldn't be confirmed anyway)
@@ -9,16 +9,17 @@
 -- ARGV[4]  grace in ms, as for placing   ARGV[5]  the longest that any hold may last, in ms
 --
 -- Returns 'released', or 'other' if the person's latest hold is another one (or none).
-local mine = redis.call('HMGET', KEYS[1], 'hold', 'slot', 'expires')
-if mine[1] ~= ARGV[1] or mine[2] ~= ARGV[2] then
+local mine = read_person(KEYS[1])
+if not mine or mine.hold ~= ARGV[1] or mine.slot ~= ARGV[2] then
   return 'other'
 end
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
 redis.call('ZREM', KEYS[2], ARGV[1])
-redis.call('HSET', KEYS[1], 'released', '1')
+mine.state = 'released'
+write_person(KEYS[1], mine)
 redis.call('ZREMRANGEBYSCORE', KEYS[4], '-inf', now)
-redis.call('ZADD', KEYS[4], tonumber(mine[3]) + ARGV[4], ARGV[1])
+redis.call('ZADD', KEYS[4], mine.expires + ARGV[4], ARGV[1])
 redis.call('PEXPIRE', KEYS[4], ARGV[5] + ARGV[4])
 if redis.call('ZADD', KEYS[3], now, ARGV[2]) == 1 then
   redis.call('PEXPIRE', KEYS[3], ARGV[3]) -- whoever reads it renews this

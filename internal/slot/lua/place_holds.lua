@@ -1,0 +1,135 @@
+-- Places holds for persons on slots of one campaign, or says of each why not. Many go in one call, because calling costs
+-- as much as placing; they are placed in their order. Safe to run twice with the same arguments: the second run finds the
+-- holds of the first and gives them again.
+--
+-- KEYS[1]  the slots that changed lately (zset: slot id -> instant in ms), from which documents are kept current
+-- KEYS[2]  the holds that were given up (zset: hold id -> instant in ms from which it couldn't be confirmed anyway)
+-- then for each placement
+--   the slot's copy (hash)
+--   the slot's live holds (zset: hold id -> instant in ms at which it is forgotten)
+--   the person's record
+--   the live holds of the slot that prior_slot names; the slot's own where there is none
+--
+-- ARGV[1]  grace in ms: how much longer than told a place is kept, so that it isn't given away while a booking commits
+-- ARGV[2]  placements allowed to a person   ARGV[3]  in this window, in ms
+-- ARGV[4]  how long KEYS[1] is kept, in ms  ARGV[5]  the longest that any hold may last, in ms
+-- then for each placement
+--   id for the new hold, slot id
+--   ttl in ms: what the citizen is told
+--   instead_of: id of the hold to give up, or ''
+--   prior_slot: the slot that the fourth key belongs to, or ''
+--   replaces: the booking to be moved, or ''
+--   told: what else the hold's token says
+--
+-- Returns this instant in ms, then for each placement one of
+--   new                         the hold is the one that was asked for, placed at that instant
+--   missing                     the copy isn't here: load it and ask again
+--   full
+--   booked                      the person is marked as booked, and doesn't say which booking to move
+-- or an array that begins with
+--   placed, same, holds_other   then hold, slot, placed, expires, replaces, told of the person's hold
+--   ending                      then ms until the person's hold is forgotten
+--   limit                       then ms until placing is allowed again
+--   prior                       then the slot of the hold to give up: ask again with it as prior_slot
+--   closed                      then the slot's state
+--   error                       then what went wrong, with this placement alone
+local t = redis.call('TIME')
+local now = t[1] * 1000 + math.floor(t[2] / 1000)
+local grace, allowed, window, longest = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[5])
+local changed = {}
+
+local function answer(code, p)
+  return {code, p.hold, p.slot, p.placed, string.format('%.0f', p.expires), p.replaces, p.told}
+end
+
+local function place(k, a)
+  local holds, person, id, slot, instead, replaces = KEYS[k + 1], KEYS[k + 2], ARGV[a], ARGV[a + 1], ARGV[a + 3], ARGV[a + 5]
+  local mine = read_person(person)
+  if mine and mine.state == 'booked' and replaces == '' then
+    return 'booked'
+  end
+  local live = false
+  if mine and mine.state == 'held' then
+    if mine.hold == id then
+      return answer('placed', mine) -- a retry of the very same call
+    end
+    if now < mine.expires then
+      live = true
+    elseif now < mine.expires + grace then
+      -- Told to be over, but perhaps being confirmed at this moment.
+      return {'ending', mine.expires + grace - now}
+    end
+  end
+  if live and instead ~= mine.hold then
+    -- The person has just what is asked for: a retry, with or without the instead_of of the first try.
+    if mine.slot == slot and mine.replaces == replaces then
+      return answer('same', mine)
+    end
+    return answer('holds_other', mine)
+  end
+  if live and mine.slot ~= slot and mine.slot ~= ARGV[a + 4] then
+    return {'prior', mine.slot}
+  end
+
+  local copy = redis.call('HMGET', KEYS[k], 'capacity', 'booked', 'state')
+  if not copy[1] then
+    return 'missing'
+  end
+  if copy[3] ~= 'open' then
+    return {'closed', copy[3]}
+  end
+  -- What is over stays in the set until the copy is next replaced, and isn't counted.
+  local held = redis.call('ZCOUNT', holds, now, '+inf')
+  if live and mine.slot == slot then
+    held = held - 1 -- one's own, which the new one takes the place of
+  end
+  if tonumber(copy[2]) + held >= tonumber(copy[1]) then
+    return 'full'
+  end
+  -- Counted only when there is a place to have, and before anything is changed.
+  local placements, over = 1, now + window
+  if mine and now < mine.window then
+    placements, over = mine.placements + 1, mine.window
+    if placements > allowed then
+      return {'limit', over - now}
+    end
+  end
+
+  if live then
+    redis.call('ZREM', mine.slot == slot and holds or KEYS[k + 3], mine.hold)
+    redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', now)
+    redis.call('ZADD', KEYS[2], mine.expires + grace, mine.hold)
+    redis.call('PEXPIRE', KEYS[2], longest + grace)
+    if mine.slot ~= slot then
+      changed[#changed + 1] = now
+      changed[#changed + 1] = mine.slot
+    end
+  end
+  local expires = now + tonumber(ARGV[a + 2])
+  local forget = expires + grace
+  redis.call('ZADD', holds, forget, id)
+  -- The set must outlive its longest hold, also one that was placed while holds lasted longer.
+  redis.call('PEXPIREAT', holds, forget + longest)
+  write_person(person, {
+    state = 'held', hold = id, slot = slot, placed = now, expires = expires, replaces = replaces,
+    placements = placements, window = over, told = ARGV[a + 6],
+  }, math.max(forget, over))
+  changed[#changed + 1] = now
+  changed[#changed + 1] = slot
+  return 'new'
+end
+
+local results = {now}
+local k = 3
+for a = 6, #ARGV, 7 do
+  local ok, result = pcall(place, k, a)
+  if not ok then
+    result = {'error', type(result) == 'table' and result.err or tostring(result)}
+  end
+  results[#results + 1] = result
+  k = k + 4
+end
+if #changed > 0 and redis.call('ZADD', KEYS[1], unpack(changed)) > 0 then
+  redis.call('PEXPIRE', KEYS[1], ARGV[4]) -- whoever reads it renews this
+end
+return results
