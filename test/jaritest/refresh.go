@@ -1,6 +1,9 @@
 package jaritest
 
 import (
+	"bytes"
+	"reflect"
+	"strings"
 	"testing"
 	"time"
 
@@ -28,4 +31,56 @@ func (s *Server) AdminKey(t testing.TB, role string) string {
 		t.Fatal(err)
 	}
 	return text
+}
+
+// ExpiredAdminKey is the key of an administrator whose time is over.
+func (s *Server) ExpiredAdminKey(t testing.TB, role string) string {
+	t.Helper()
+	return s.spoilKey(t, role, `UPDATE admin_keys SET created_at = now() - interval '2 hours', expires_at = now() - interval '1 hour' WHERE key_id = $1`)
+}
+
+// RevokedAdminKey is the key of an administrator that was ended.
+func (s *Server) RevokedAdminKey(t testing.TB, role string) string {
+	t.Helper()
+	return s.spoilKey(t, role, `UPDATE admin_keys SET revoked_at = now() WHERE key_id = $1`)
+}
+
+func (s *Server) spoilKey(t testing.TB, role, statement string) string {
+	t.Helper()
+	key := s.AdminKey(t, role)
+	tag, err := s.Pool.Exec(t.Context(), statement, strings.Split(key, ".")[2])
+	if err != nil || tag.RowsAffected() != 1 {
+		t.Fatalf("spoiling a key: %v, %d rows", err, tag.RowsAffected())
+	}
+	return key
+}
+
+// PublishAlso publishes the small campaign once more under another id, beside the one that is there.
+func (s *Server) PublishAlso(t testing.TB, id string) {
+	t.Helper()
+	files := smallCampaign()
+	files["campaign.yaml"].Data = bytes.Replace(files["campaign.yaml"].Data, []byte(Small), []byte(id), 1)
+	if _, err := app.Publish(t.Context(), s.Pool, files, "campaign.yaml", publishedAt); err != nil {
+		t.Fatal(err)
+	}
+	s.Refresh(t)
+}
+
+// Route is a method and a path that the running instance answers at, as its router has it.
+type Route struct{ Method, Path string }
+
+// Routes are all of them, asked of the router itself: what it knows, somebody can call.
+func (s *Server) Routes(t testing.TB) (all []Route) {
+	t.Helper()
+	// By its name, so that no test knows which web framework it is.
+	list := reflect.ValueOf(s.app.Handler).MethodByName("Routes")
+	if !list.IsValid() {
+		t.Fatal("the router doesn't tell its routes")
+	}
+	routes := list.Call(nil)[0]
+	for i := range routes.Len() {
+		r := routes.Index(i).Elem()
+		all = append(all, Route{Method: r.FieldByName("Method").String(), Path: r.FieldByName("Path").String()})
+	}
+	return all
 }

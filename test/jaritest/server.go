@@ -268,7 +268,14 @@ func (s *Server) operations(t testing.TB, path string) string {
 }
 
 // Tokens seals and opens what this deployment's clients carry, for tests of tokens that no honest client has.
-func (s *Server) Tokens(t testing.TB) *token.Box { return s.box(t, string(s.cfg.TokenKeys)) }
+func (s *Server) Tokens(t testing.TB) *token.Box {
+	return s.box(t, string(s.cfg.TokenKeys), config.Development)
+}
+
+// TokensFor seals with this deployment's keys for another environment.
+func (s *Server) TokensFor(t testing.TB, environment string) *token.Box {
+	return s.box(t, string(s.cfg.TokenKeys), environment)
+}
 
 // StrangersTokens seals with keys that this deployment doesn't have.
 func (s *Server) StrangersTokens(t testing.TB) *token.Box {
@@ -277,16 +284,16 @@ func (s *Server) StrangersTokens(t testing.TB) *token.Box {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return s.box(t, line)
+	return s.box(t, line, config.Development)
 }
 
-func (s *Server) box(t testing.TB, line string) *token.Box {
+func (s *Server) box(t testing.TB, line, environment string) *token.Box {
 	t.Helper()
 	sealer, err := keys.NewSealer(line, config.Development, keys.Tokens)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return token.NewBox(sealer, config.Development)
+	return token.NewBox(sealer, environment)
 }
 
 // Eventually asks until it holds, and fails the test when it doesn't in time.

@@ -1,6 +1,8 @@
 package jaritest
 
 import (
+	"crypto/sha256"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -9,6 +11,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	goredis "github.com/redis/go-redis/v9"
 
 	"jari/internal/httpapi"
 )
@@ -104,6 +107,18 @@ func (s *Server) State(t testing.TB) State {
 	})
 	slices.Sort(found)
 	state["redis"] = fmt.Sprintf("%d keys %s", len(found), strings.Join(found, " "))
+	pipe := s.Redis.Pipeline()
+	values := make([]*goredis.StringCmd, len(found))
+	for i, key := range found {
+		values[i] = pipe.Dump(t.Context(), key)
+	}
+	// A key that has expired since is none that changed.
+	if _, err := pipe.Exec(t.Context()); err != nil && !errors.Is(err, goredis.Nil) {
+		t.Fatal(err)
+	}
+	for i, key := range found {
+		state["redis "+key] = fmt.Sprintf("%x", sha256.Sum256([]byte(values[i].Val())))
+	}
 	return state
 }
 

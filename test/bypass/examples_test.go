@@ -1,0 +1,167 @@
+package bypass_test
+
+import (
+	"net/http"
+	"testing"
+
+	"jari/internal/fault"
+	"jari/test/jaritest"
+)
+
+// dayE3 is a day of the small campaign that those may book who may book at the start.
+const dayE3 = "2021-07-27"
+
+// example says what a right request of an operation is, where the contract alone doesn't tell. An operation without a line
+// is asked with what its path names of the world, and no body or one that its schema gives as an example.
+type example struct {
+	// prepare does what has to be done before, and returns the body and what the path needs beyond what the world has.
+	prepare func(t *testing.T, w *world, by *jaritest.Citizen) (body any, path map[string]string)
+	// answer is how the right request is answered; nothing for success. A refusal is one of the domain, made after all checks.
+	answer verdict
+	// again is how it is answered a second time; a POST has to say (answeredAgain). anew: that may have an effect again.
+	again         verdict
+	answeredAgain bool
+	anew          bool
+	// another is what somebody else is told who sends the same request with their own session and admission. Where the request
+	// names nothing that belongs to anybody, nobodys says why.
+	another verdict
+	nobodys string
+	// elsewhere is what is answered for the same request at the path of another campaign or room.
+	elsewhere verdict
+	anywhere  string // why it would be right there as well
+	// early and late are what is answered before the window of those who ask opens, and after it has closed.
+	early, late verdict
+	anyTime     string // why the time doesn't matter
+	// forged is what is answered when a token in the body isn't what it should be.
+	forged verdict
+	// more are ways to be wrong that only this operation has.
+	more func(t *testing.T, w *world, s subject) []way
+}
+
+var (
+	noBooking   = verdict{http.StatusNotFound, fault.CodeNoBooking}
+	noHold      = verdict{http.StatusNotFound, fault.CodeNoHold}
+	notEligible = verdict{http.StatusForbidden, fault.CodeNotEligible}
+)
+
+const (
+	ownAlone = "answers with what belongs to the session's person, whoever that is"
+)
+
+// examples are the only thing to add to when an operation is added, and only where the contract doesn't say enough.
+var examples = map[string]example{
+	"startVerification": {
+		prepare: func(_ *testing.T, w *world, _ *jaritest.Citizen) (any, map[string]string) {
+			return w.Stranger(jaritest.BornForE3).Claims(), nil
+		},
+		answeredAgain: true, anew: true, // within the phone's budget
+	},
+	"resendVerification": {
+		prepare: func(t *testing.T, w *world, _ *jaritest.Citizen) (any, map[string]string) {
+			return nil, map[string]string{"verification": w.Stranger(jaritest.BornForE3).StartVerification(t).VerificationId}
+		},
+		answer: verdict{http.StatusTooManyRequests, fault.CodeResendTooSoon},
+	},
+	"confirmVerification": {
+		prepare: func(t *testing.T, w *world, _ *jaritest.Citizen) (any, map[string]string) {
+			c := w.Stranger(jaritest.BornForE3)
+			v := c.StartVerification(t)
+			return map[string]any{"code": c.Code(t)}, map[string]string{"verification": v.VerificationId}
+		},
+		answeredAgain: true, again: verdict{http.StatusGone, fault.CodeVerificationOver},
+	},
+	"askEligibility": {
+		prepare: func(*testing.T, *world, *jaritest.Citizen) (any, map[string]string) {
+			return map[string]any{"birth_date": jaritest.BornForE3}, nil
+		},
+		answeredAgain: true,
+	},
+	"endSession": {again: verdict{http.StatusUnauthorized, fault.CodeSessionExpired}, nobodys: ownAlone},
+	"getMe":      {nobodys: ownAlone},
+	"admit":      {nobodys: ownAlone, elsewhere: succeeds, anywhere: "both rooms admit at once"},
+	"placeHold": {
+		// A move, so that the request names something of its sender.
+		prepare: func(t *testing.T, w *world, by *jaritest.Citizen) (any, map[string]string) {
+			slots := w.Slots(t, jaritest.SiteOfMany, dayE3)
+			return jaritest.HoldBody(slots[1].ID, "replaces", by.MustBook(t, slots[0].ID).BookingId), nil
+		},
+		another: noBooking, elsewhere: verdict{http.StatusNotFound, fault.CodeSlotNotFound},
+		anyTime: "a move keeps to what its booking was judged by; who books anew is asked beside",
+		more:    bookingAnew,
+	},
+	"getHold":     {prepare: holding, another: noHold, elsewhere: noHold},
+	"releaseHold": {prepare: holding, nobodys: ownAlone, anywhere: "gives up what is held there: nothing"},
+	"confirmBooking": {
+		prepare: func(t *testing.T, w *world, by *jaritest.Citizen) (any, map[string]string) {
+			return map[string]any{"hold_token": by.MustHold(t, w.Slot(t, jaritest.SiteOfMany, dayE3)).HoldToken}, nil
+		},
+		another:   verdict{http.StatusForbidden, fault.CodeHoldOfAnother},
+		elsewhere: verdict{http.StatusForbidden, fault.CodeHoldOfAnother},
+		forged:    verdict{http.StatusBadRequest, fault.CodeHoldTokenInvalid},
+		anyTime:   "who may book was judged when the hold was placed, and is never judged again",
+	},
+	"getBooking":  {prepare: booked, another: noBooking, elsewhere: noBooking},
+	"getCalendar": {prepare: booked, another: noBooking, elsewhere: noBooking},
+	"cancelBooking": {
+		prepare: func(t *testing.T, w *world, by *jaritest.Citizen) (any, map[string]string) {
+			return nil, map[string]string{"booking": by.MustBook(t, w.Slot(t, jaritest.SiteOfMany, dayE3)).BookingId}
+		},
+		another: noBooking, elsewhere: noBooking,
+	},
+	"checkCampaign": {
+		prepare: func(_ *testing.T, w *world, _ *jaritest.Citizen) (any, map[string]string) {
+			return map[string]any{"campaign": w.Campaign}, nil // a document with faults: the report says so
+		},
+		answeredAgain: true, elsewhere: verdict{http.StatusBadRequest, fault.CodeInvalidRequest},
+	},
+	"listVersions": {anywhere: "the other campaign has versions too"},
+	"publishVersion": {
+		prepare: func(_ *testing.T, w *world, _ *jaritest.Citizen) (any, map[string]string) {
+			return map[string]any{"document": map[string]any{"campaign": w.Campaign}}, nil
+		},
+		answer: verdict{http.StatusConflict, fault.CodeNotPublishable}, elsewhere: verdict{http.StatusBadRequest, fault.CodeInvalidRequest},
+	},
+	"rollbackVersion": {
+		// The document that stands already: nothing is published.
+		answeredAgain: true, anywhere: "the other campaign has a first version too",
+	},
+	"changeSlot": {
+		prepare: func(t *testing.T, w *world, _ *jaritest.Citizen) (any, map[string]string) {
+			return map[string]any{"capacity": 99}, map[string]string{"slot": w.Slot(t, jaritest.SiteOfMany, jaritest.LastDay)}
+		},
+		elsewhere: verdict{http.StatusNotFound, fault.CodeSlotNotFound},
+	},
+}
+
+func holding(t *testing.T, w *world, by *jaritest.Citizen) (any, map[string]string) {
+	t.Helper()
+	by.MustHold(t, w.Slot(t, jaritest.SiteOfMany, dayE3))
+	return nil, nil
+}
+
+func booked(t *testing.T, w *world, by *jaritest.Citizen) (any, map[string]string) {
+	t.Helper()
+	by.MustBook(t, w.Slot(t, jaritest.SiteOfMany, dayE3))
+	return nil, nil
+}
+
+// bookingAnew is somebody without a booking who asks for a place when they may not, and for what isn't theirs to give up.
+func bookingAnew(t *testing.T, w *world, s subject) []way {
+	t.Helper()
+	slots := w.Slots(t, jaritest.SiteOfMany, dayE3)
+	anew, holder := w.NewCitizen(t, jaritest.BornForE3), w.NewCitizen(t, jaritest.BornForE3)
+	ask := func(c *jaritest.Citizen, slot string, more ...string) jaritest.Request {
+		return c.Request(s.right.Method, s.right.Path, jaritest.HoldBody(slot, more...))
+	}
+	theirs := holder.MustHold(t, slots[0].ID)
+	return []way{
+		{name: "before the opening", ask: ask(anew, slots[0].ID), want: notEligible, at: beforeE3},
+		{name: "after the closing", ask: ask(anew, slots[0].ID), want: notEligible, at: afterE3},
+		{name: "a day of another wave", ask: ask(anew, w.Slot(t, jaritest.SiteOfMany, jaritest.FirstDay)), want: notEligible},
+		{name: "a wave of others", ask: ask(w.NewCitizen(t, jaritest.BornForF1), slots[0].ID), want: notEligible},
+		{name: "a booking anew beside the one that is there", ask: ask(s.by, slots[1].ID), want: verdict{http.StatusConflict, fault.CodeAlreadyBooked}},
+		{name: "a slot that isn't there", ask: ask(anew, "999999999"), want: verdict{http.StatusNotFound, fault.CodeSlotNotFound}},
+		{name: "a slot that isn't an id", ask: ask(anew, "1 OR 1=1"), want: verdict{http.StatusNotFound, fault.CodeSlotNotFound}},
+		{name: "the hold of another moved along", ask: ask(s.by, slots[1].ID, "instead_of", theirs.HoldId, "replaces", theirs.HoldId), want: noBooking},
+	}
+}
