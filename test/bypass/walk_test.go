@@ -136,8 +136,8 @@ func (w *world) walk(t *testing.T, o jaritest.Operation, m *matrix) {
 	if err != nil {
 		t.Fatalf("%s %s: %v; add a line for %q to examples", o.Method, o.Path, err, o.ID)
 	}
-	w.Settle(t)
 	wrong := w.ways(t, s)
+	w.Settle(t)
 	before := w.State(t)
 	refused := func(way way) (told verdict, ok bool) {
 		if way.at != "" {
