@@ -174,8 +174,11 @@ func (a *App) build(s secrets, registry *prometheus.Registry) (err error) {
 	a.identity = identity.NewService(a.pool, a.clock, s.tokens, s.data, s.index, queue, identity.Rules{
 		CodeLifetime: cfg.CodeLifetime, CodeAttempts: cfg.CodeAttempts, ResendWait: cfg.CodeResendWait,
 		CodesPerDay: cfg.CodesPerDay, FailuresPerDay: cfg.FailuresPerDay, PersonsPerPhone: cfg.PersonsPerPhone,
-		SessionLifetime: cfg.SessionLifetime,
-		Phones:          identity.PhoneRules{Region: cfg.PhoneRegion, Regions: cfg.PhoneRegions},
+		SessionLifetime: cfg.SessionLifetime, KeptPercent: cfg.KeptForDevices, DeviceLifetime: cfg.DeviceLifetime,
+		Budgets: identity.Budgets{
+			PerBlock: cfg.CodesPerBlock, PerPrefix: cfg.CodesPerPrefix, PerOtherPrefix: cfg.CodesPerOther, InAll: cfg.CodesInAll,
+		},
+		Phones: identity.PhoneRules{Region: cfg.PhoneRegion, Regions: cfg.PhoneRegions},
 	}, a.log)
 	if a.messages, err = notify.NewService(notify.Options{
 		Pool: a.pool, Data: s.data, Sender: sender, NoticeKind: booking.NoticeKind, Notices: a.notices,
@@ -189,7 +192,8 @@ func (a *App) build(s secrets, registry *prometheus.Registry) (err error) {
 		Rooms:    waitingroom.NewService(a.clock, s.tokens, cfg.AdmissionLifetime),
 		Messages: a.messages, Staff: staff.NewService(a.pool, a.clock, cfg.Environment), Clock: a.clock, Log: a.log, Metrics: registry,
 		Development: cfg.Environment == config.Development, BodyBytes: cfg.BodyBytes,
-		TrustedProxies: cfg.TrustedProxies, AllowedOrigins: cfg.AllowedOrigins,
+		TrustedProxies: cfg.TrustedProxies, Blocks: httpapi.Blocks{IPv4: cfg.BlockIPv4, IPv6: cfg.BlockIPv6},
+		AllowedOrigins: cfg.AllowedOrigins,
 		// A second for the answer itself: the server's own timeout only cuts the connection.
 		Deadline: cfg.RequestTimeout - time.Second, Inside: cfg.RequestsInside,
 	})

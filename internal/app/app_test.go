@@ -518,7 +518,7 @@ func TestNoticesAreWrittenToTheirPeople(t *testing.T) {
 	person := func(language, phone string) uuid.UUID {
 		v, err := a.identity.Start(t.Context(), identity.Claims{
 			Scheme: identity.SchemePhone, Name: "홍길동", BirthDate: civil.Date{Year: 1967, Month: time.January, Day: 1}, Phone: phone,
-		}, language)
+		}, language, identity.From{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -532,7 +532,7 @@ func TestNoticesAreWrittenToTheirPeople(t *testing.T) {
 				code = word
 			}
 		}
-		s, err := a.identity.Confirm(t.Context(), v.ID.String(), code)
+		s, err := a.identity.Confirm(t.Context(), v.ID.String(), code, "")
 		if err != nil {
 			t.Fatalf("%v: %q", err, shown[0].Text)
 		}

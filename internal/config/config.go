@@ -88,14 +88,22 @@ type Config struct {
 
 	MessageWorkers int `env:"JARI_MESSAGE_WORKERS" envDefault:"4" doc:"messages that one instance works off at the same time; 0 leaves them to other instances, so that those which take bookings do nothing else"`
 
-	CodeLifetime    time.Duration `env:"JARI_CODE_LIFETIME"     envDefault:"3m"  doc:"how long a code sent by SMS is valid; at most 10m"`
-	CodeAttempts    int           `env:"JARI_CODE_ATTEMPTS"     envDefault:"5"   doc:"guesses at one verification; a resend doesn't renew them"`
-	CodeResendWait  time.Duration `env:"JARI_CODE_RESEND_WAIT"  envDefault:"30s" doc:"how long to wait before a code may be sent again"`
-	CodesPerDay     int           `env:"JARI_CODES_PER_DAY"     envDefault:"10"  doc:"codes sent to one phone in a day"`
-	FailuresPerDay  int           `env:"JARI_FAILURES_PER_DAY"  envDefault:"20"  doc:"wrong codes for one phone in a day"`
-	PersonsPerPhone int           `env:"JARI_PERSONS_PER_PHONE" envDefault:"5"   doc:"people who may be verified with one phone; at most 100"`
-	PhoneRegion     string        `env:"JARI_PHONE_REGION"      envDefault:"KR"  doc:"region (ISO 3166) that national phone numbers belong to"`
-	PhoneRegions    []string      `env:"JARI_PHONE_REGIONS"     envDefault:"KR"  doc:"regions that codes are sent to, separated by commas"`
+	CodeLifetime    time.Duration  `env:"JARI_CODE_LIFETIME"     envDefault:"3m"  doc:"how long a code sent by SMS is valid; at most 10m"`
+	CodeAttempts    int            `env:"JARI_CODE_ATTEMPTS"     envDefault:"5"   doc:"guesses at one verification; a resend doesn't renew them"`
+	CodeResendWait  time.Duration  `env:"JARI_CODE_RESEND_WAIT"  envDefault:"30s" doc:"how long to wait before a code may be sent again"`
+	CodesPerDay     int            `env:"JARI_CODES_PER_DAY"     envDefault:"10"  doc:"codes sent to one phone in a day"`
+	FailuresPerDay  int            `env:"JARI_FAILURES_PER_DAY"  envDefault:"20"  doc:"wrong codes for one phone in a day; at most 25, which keeps the chance of guessing a phone's code within any 24 hours at 5 in 100,000"`
+	KeptForDevices  int            `env:"JARI_KEPT_FOR_DEVICES"  envDefault:"40"  doc:"percent of both that is kept for devices that verified the phone before, so that a stranger who types a number can't end its owner's night"`
+	DeviceLifetime  time.Duration  `env:"JARI_DEVICE_LIFETIME"   envDefault:"2160h" doc:"how long a device is known as one that verified a phone"`
+	CodesPerBlock   int            `env:"JARI_CODES_PER_BLOCK"   envDefault:"2000" doc:"codes in an hour to strangers of one address block (JARI_BLOCK_IPV4, JARI_BLOCK_IPV6)"`
+	CodesPerPrefix  map[string]int `env:"JARI_CODES_PER_PREFIX" envDefault:"82:2000000" doc:"codes in a day by country prefix, such as 82:2000000,81:5000"`
+	CodesPerOther   int            `env:"JARI_CODES_PER_OTHER_PREFIX" envDefault:"5000" doc:"codes in a day for each country prefix that isn't listed there"`
+	CodesInAll      int            `env:"JARI_CODES_IN_ALL"      envDefault:"3000000" doc:"codes in a day of the whole deployment"`
+	BlockIPv4       int            `env:"JARI_BLOCK_IPV4"        envDefault:"24"  doc:"leading bits of an IPv4 address that make a block; loopback and private addresses are a proxy's and belong to none"`
+	BlockIPv6       int            `env:"JARI_BLOCK_IPV6"        envDefault:"56"  doc:"leading bits of an IPv6 address that make a block"`
+	PersonsPerPhone int            `env:"JARI_PERSONS_PER_PHONE" envDefault:"5"   doc:"people who may be verified with one phone; at most 100"`
+	PhoneRegion     string         `env:"JARI_PHONE_REGION"      envDefault:"KR"  doc:"region (ISO 3166) that national phone numbers belong to"`
+	PhoneRegions    []string       `env:"JARI_PHONE_REGIONS"     envDefault:"KR"  doc:"regions that codes are sent to, separated by commas"`
 
 	SMSGateway  string        `env:"JARI_SMS_GATEWAY"  envDefault:""    doc:"inbox (development only: messages are shown at /dev/inbox) or http (a gateway with Kannel's sendsms form); no default in production"`
 	SMSURL      string        `env:"JARI_SMS_URL"                       doc:"with http: address of the gateway's sendsms"`
@@ -146,6 +154,8 @@ func readable(t reflect.Type) string {
 		return "log level (DEBUG, INFO, WARN or ERROR)"
 	}
 	switch t.Kind() {
+	case reflect.Map:
+		return "list such as 82:2000000,81:5000"
 	case reflect.Int, reflect.Int64:
 		return "whole number"
 	default:
@@ -164,6 +174,9 @@ func variable(field string) string {
 
 // region is the form of a code of ISO 3166.
 var region = regexp.MustCompile(`^[A-Z]{2}$`)
+
+// countryPrefix is the form of a country calling code of E.164.
+var countryPrefix = regexp.MustCompile(`^[1-9][0-9]{0,2}$`)
 
 // Validate returns every fault of the configuration, joined, or nil.
 func (c Config) Validate() error {
@@ -227,6 +240,11 @@ func (c Config) Validate() error {
 			refuse("JARI_PHONE_REGIONS", "has %q and must be of two capital letters each, such as KR,JP", r)
 		}
 	}
+	for prefix, codes := range c.CodesPerPrefix {
+		if !countryPrefix.MatchString(prefix) || codes < 0 || codes > 100_000_000 {
+			refuse("JARI_CODES_PER_PREFIX", "has %q and must be of country prefixes with 0 to 100000000 codes each, such as 82:2000000", prefix)
+		}
+	}
 	for _, limit := range []struct {
 		name          string
 		value         int64
@@ -247,7 +265,14 @@ func (c Config) Validate() error {
 		{"JARI_FLUSH_QUEUE", int64(c.FlushQueue), 1, 1 << 20, "confirms", false},
 		{"JARI_CODE_ATTEMPTS", int64(c.CodeAttempts), 1, 10, "guesses", false},
 		{"JARI_CODES_PER_DAY", int64(c.CodesPerDay), 1, 100, "codes", false},
-		{"JARI_FAILURES_PER_DAY", int64(c.FailuresPerDay), 1, 50, "wrong codes", false},
+		{"JARI_FAILURES_PER_DAY", int64(c.FailuresPerDay), 1, 25, "wrong codes", false},
+		{"JARI_KEPT_FOR_DEVICES", int64(c.KeptForDevices), 0, 90, "percent", false},
+		{"JARI_CODES_PER_BLOCK", int64(c.CodesPerBlock), 1, 10_000_000, "codes", false},
+		{"JARI_CODES_PER_OTHER_PREFIX", int64(c.CodesPerOther), 0, 100_000_000, "codes", false},
+		{"JARI_CODES_IN_ALL", int64(c.CodesInAll), 1, 100_000_000, "codes", false},
+		{"JARI_BLOCK_IPV4", int64(c.BlockIPv4), 8, 32, "bits", false},
+		{"JARI_BLOCK_IPV6", int64(c.BlockIPv6), 16, 128, "bits", false},
+		{"JARI_DEVICE_LIFETIME", int64(c.DeviceLifetime), int64(time.Hour), int64(400 * 24 * time.Hour), "", true},
 		{"JARI_PERSONS_PER_PHONE", int64(c.PersonsPerPhone), 1, 100, "people", false},
 		{"JARI_CODE_LIFETIME", int64(c.CodeLifetime), int64(30 * time.Second), int64(10 * time.Minute), "", true},
 		{"JARI_CODE_RESEND_WAIT", int64(c.CodeResendWait), int64(time.Second), int64(10 * time.Minute), "", true},

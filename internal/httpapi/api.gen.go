@@ -159,6 +159,7 @@ func (e MyCampaignStep) Valid() bool {
 
 // Defines values for ProblemCode.
 const (
+	ProblemCodeAddressLimit         ProblemCode = "address_limit"
 	ProblemCodeAdmissionExpired     ProblemCode = "admission_expired"
 	ProblemCodeAdmissionOfAnother   ProblemCode = "admission_of_another"
 	ProblemCodeAdmissionRequired    ProblemCode = "admission_required"
@@ -168,6 +169,7 @@ const (
 	ProblemCodeCapacityBelowBooked  ProblemCode = "capacity_below_booked"
 	ProblemCodeChangeClosed         ProblemCode = "change_closed"
 	ProblemCodeCodeWrong            ProblemCode = "code_wrong"
+	ProblemCodeCodesLimit           ProblemCode = "codes_limit"
 	ProblemCodeCrossOrigin          ProblemCode = "cross_origin"
 	ProblemCodeEffectiveTooSoon     ProblemCode = "effective_too_soon"
 	ProblemCodeHoldEnding           ProblemCode = "hold_ending"
@@ -216,6 +218,8 @@ const (
 // Valid indicates whether the value is a known member of the ProblemCode enum.
 func (e ProblemCode) Valid() bool {
 	switch e {
+	case ProblemCodeAddressLimit:
+		return true
 	case ProblemCodeAdmissionExpired:
 		return true
 	case ProblemCodeAdmissionOfAnother:
@@ -233,6 +237,8 @@ func (e ProblemCode) Valid() bool {
 	case ProblemCodeChangeClosed:
 		return true
 	case ProblemCodeCodeWrong:
+		return true
+	case ProblemCodeCodesLimit:
 		return true
 	case ProblemCodeCrossOrigin:
 		return true
@@ -681,6 +687,9 @@ type Room struct {
 
 // Session defines model for Session.
 type Session struct {
+	// Device Keep it, and send it in the header `Jari-Device` with the next verification: strangers can't use up the part
+	// of the phone's budget that is kept for this device. It opens nothing.
+	Device    string    `json:"device"`
 	ExpiresAt time.Time `json:"expires_at"`
 	Person    Person    `json:"person"`
 

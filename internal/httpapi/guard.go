@@ -8,6 +8,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"jari/internal/fault"
+	"jari/internal/identity"
 	"jari/internal/staff"
 	"jari/internal/token"
 )
@@ -17,6 +18,8 @@ const (
 	sessionCookie   = "__Host-jari-session"
 	admissionCookie = "__Host-jari-admission"
 	admissionHeader = "Jari-Admission"
+	deviceCookie    = "__Host-jari-device"
+	deviceHeader    = "Jari-Device"
 )
 
 // asking is who asks, and in which language, in the context of a request.
@@ -24,6 +27,7 @@ type asking struct {
 	session  token.Session // with person and admitted
 	key      staff.Key     // with the role of an administrator
 	language string
+	from     identity.From // with public: for budgets
 }
 
 // askingKey finds asking in a context.
@@ -33,6 +37,12 @@ type askingKey struct{}
 func sessionOf(ctx context.Context) token.Session {
 	a, _ := ctx.Value(askingKey{}).(asking)
 	return a.session
+}
+
+// fromIn returns where a request of a public operation comes from.
+func fromIn(ctx context.Context) identity.From {
+	a, _ := ctx.Value(askingKey{}).(asking)
+	return a.from
 }
 
 // languageIn returns the language of the request: ko or en.
@@ -65,6 +75,7 @@ func (s *Server) guard(g guard) echo.MiddlewareFunc {
 func (s *Server) identify(c echo.Context, g guard, a *asking) (err error) {
 	switch g {
 	case public:
+		a.from = s.fromOf(c)
 	case person:
 		a.session, err = s.authenticate(c)
 	case admitted:

@@ -14,7 +14,7 @@ import (
 func (s *Server) StartVerification(ctx context.Context, r StartVerificationRequestObject) (StartVerificationResponseObject, error) {
 	v, err := s.Identity.Start(ctx, identity.Claims{
 		Scheme: r.Body.Scheme, Name: r.Body.Name, BirthDate: r.Body.BirthDate, Phone: r.Body.Phone,
-	}, languageIn(ctx))
+	}, languageIn(ctx), fromIn(ctx))
 	if err != nil {
 		return nil, err
 	}
@@ -23,7 +23,7 @@ func (s *Server) StartVerification(ctx context.Context, r StartVerificationReque
 
 // ResendVerification answers POST /v1/verifications/{verification}/resend.
 func (s *Server) ResendVerification(ctx context.Context, r ResendVerificationRequestObject) (ResendVerificationResponseObject, error) {
-	v, err := s.Identity.Resend(ctx, r.Verification)
+	v, err := s.Identity.Resend(ctx, r.Verification, fromIn(ctx))
 	if err != nil {
 		return nil, err
 	}
@@ -37,29 +37,35 @@ func (s *Server) verification(v identity.Verification) Verification {
 	}
 }
 
-// verified is a session, and the cookie that carries it for browsers.
+// verified is a session, and the cookies that carry it and what the device keeps for browsers.
 type verified struct {
 	ConfirmVerification200JSONResponse
-	cookie *http.Cookie
+	cookies [2]*http.Cookie
 }
 
 // VisitConfirmVerificationResponse writes the answer.
 func (v verified) VisitConfirmVerificationResponse(w http.ResponseWriter) error {
-	http.SetCookie(w, v.cookie)
+	for _, c := range v.cookies {
+		http.SetCookie(w, c)
+	}
 	return v.ConfirmVerification200JSONResponse.VisitConfirmVerificationResponse(w)
 }
 
 // ConfirmVerification answers POST /v1/verifications/{verification}/confirm.
 func (s *Server) ConfirmVerification(ctx context.Context, r ConfirmVerificationRequestObject) (ConfirmVerificationResponseObject, error) {
-	session, err := s.Identity.Confirm(ctx, r.Verification, r.Body.Code)
+	session, err := s.Identity.Confirm(ctx, r.Verification, r.Body.Code, fromIn(ctx).Device)
 	if err != nil {
 		return nil, err
 	}
 	return verified{
 		ConfirmVerification200JSONResponse: ConfirmVerification200JSONResponse{Body: Session{
 			Token: session.Token, ExpiresAt: s.shown(session.ExpiresAt), Person: masked(session.Person),
+			Device: session.Device,
 		}},
-		cookie: cookie(sessionCookie, session.Token, int(session.ExpiresAt.Sub(s.Clock.Real()).Seconds())),
+		cookies: [2]*http.Cookie{
+			cookie(sessionCookie, session.Token, int(session.ExpiresAt.Sub(s.Clock.Real()).Seconds())),
+			cookie(deviceCookie, session.Device, int(session.DeviceExpiresAt.Sub(s.Clock.Real()).Seconds())),
+		},
 	}, nil
 }
 
@@ -111,6 +117,7 @@ type forgotten struct{ EndSession204Response }
 func (f forgotten) VisitEndSessionResponse(w http.ResponseWriter) error {
 	http.SetCookie(w, takeBack(sessionCookie))
 	http.SetCookie(w, takeBack(admissionCookie))
+	http.SetCookie(w, takeBack(deviceCookie))
 	return f.EndSession204Response.VisitEndSessionResponse(w)
 }
 

@@ -45,6 +45,7 @@ type Options struct {
 	Development    bool
 	BodyBytes      int64
 	TrustedProxies []netip.Prefix
+	Blocks         Blocks
 	AllowedOrigins []string
 	// Inside is how many requests may be inside at the same time.
 	Inside int
@@ -233,7 +234,7 @@ func crossOrigin(origins []string) echo.MiddlewareFunc {
 		AllowOrigins:     origins,
 		AllowCredentials: true,
 		AllowMethods:     []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodDelete},
-		AllowHeaders:     []string{echo.HeaderAuthorization, echo.HeaderContentType, admissionHeader, "If-None-Match", "Accept-Language"},
+		AllowHeaders:     []string{echo.HeaderAuthorization, echo.HeaderContentType, admissionHeader, deviceHeader, "If-None-Match", "Accept-Language"},
 		ExposeHeaders:    []string{"ETag", echo.HeaderRetryAfter, echo.HeaderXRequestID},
 		MaxAge:           600,
 	})

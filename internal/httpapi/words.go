@@ -64,6 +64,8 @@ var problemWords = map[fault.Code][2]words{
 	fault.CodeNoBooking:           {{"예약이 없습니다.", ""}, {"There is no booking.", ""}},
 	fault.CodePhoneUnsupported:    {{"이 번호로는 인증번호를 보낼 수 없습니다.", "휴대전화 번호를 확인해 주세요."}, {"Codes can't be sent to this number.", "Please check the mobile number."}},
 	fault.CodePhoneLimit:          {{"이 번호의 오늘 인증 횟수를 모두 썼습니다.", "retry_at 이후에 다시 시도해 주세요."}, {"This number has used up today's attempts.", "Please try again after retry_at."}},
+	fault.CodeAddressLimit:        {{"같은 곳에서 인증번호를 너무 많이 요청했습니다.", "retry_at 이후에 다시 시도해 주세요."}, {"Too many codes were asked for from where you are.", "Please try again after retry_at."}},
+	fault.CodeCodesLimit:          {{"오늘 보낼 수 있는 인증번호를 모두 보냈습니다.", "retry_at 이후에 다시 시도해 주세요."}, {"No more codes can be sent today.", "Please try again after retry_at."}},
 	fault.CodeResendTooSoon:       {{"조금 뒤에 다시 요청해 주세요.", "먼저 보낸 인증번호는 계속 쓸 수 있습니다."}, {"Please wait a little before asking again.", "The code that was sent before is still valid."}},
 	fault.CodeCodeWrong:           {{"인증번호가 맞지 않습니다.", "남은 횟수를 확인하고 다시 입력해 주세요."}, {"The code is wrong.", "Please check it and try again; attempts_left says how often."}},
 	fault.CodeVerificationOver:    {{"이 인증은 끝났습니다.", "처음부터 다시 인증해 주세요."}, {"This verification is over.", "Please start a new one."}},

@@ -22,6 +22,9 @@ type Rules struct {
 	ResendWait      time.Duration // before a code may be sent again
 	CodesPerDay     int           // codes to one phone
 	FailuresPerDay  int           // wrong codes for one phone
+	KeptPercent     int           // of both, for devices that verified the phone before
+	Budgets         Budgets
+	DeviceLifetime  time.Duration // how long a device is known
 	PersonsPerPhone int
 	SessionLifetime time.Duration
 	Phones          PhoneRules
@@ -82,6 +85,9 @@ type Session struct {
 	Token     string
 	ExpiresAt time.Time // real time
 	Person    Person
+	// Device is what the device carries so that it is known the next time, until DeviceExpiresAt (real time).
+	Device          string
+	DeviceExpiresAt time.Time
 }
 
 func (s *Service) newSession(p Person) (Session, error) {

@@ -72,7 +72,8 @@ type desk struct {
 
 var standing = Rules{
 	CodeLifetime: 3 * time.Minute, CodeAttempts: 5, ResendWait: 30 * time.Second, CodesPerDay: 10, FailuresPerDay: 20,
-	PersonsPerPhone: 5, SessionLifetime: time.Hour, Phones: korea,
+	PersonsPerPhone: 5, SessionLifetime: time.Hour, Phones: korea, DeviceLifetime: 24 * time.Hour,
+	Budgets: Budgets{PerBlock: 1000, PerPrefix: map[string]int{"82": 1000}, PerOtherPrefix: 10, InAll: 1000},
 }
 
 func line(t testing.TB, purpose keys.Purpose) string {
@@ -135,7 +136,7 @@ var hong = Claims{Scheme: SchemePhone, Name: "홍길동", BirthDate: civil.Date{
 
 func (d *desk) start(c Claims) string {
 	d.t.Helper()
-	v, err := d.Start(d.t.Context(), c, "ko")
+	v, err := d.Start(d.t.Context(), c, "ko", From{})
 	if err != nil {
 		d.t.Fatal(err)
 	}
@@ -163,7 +164,7 @@ func (d *desk) wrong(id string) string {
 
 func (d *desk) confirm(id string) Session {
 	d.t.Helper()
-	s, err := d.Confirm(d.t.Context(), id, d.code(id))
+	s, err := d.Confirm(d.t.Context(), id, d.code(id), "")
 	if err != nil {
 		d.t.Fatal(err)
 	}
@@ -199,7 +200,7 @@ func TestARightCodeGivesASession(t *testing.T) {
 	t.Parallel()
 	d := setup(t)
 	before := time.Now()
-	v, err := d.Start(t.Context(), hong, "en")
+	v, err := d.Start(t.Context(), hong, "en", From{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -233,12 +234,12 @@ func TestARightCodeGivesASession(t *testing.T) {
 func TestACodeIsQueuedWithWhatTheMessageNeeds(t *testing.T) {
 	t.Parallel()
 	d := setup(t)
-	v, err := d.Start(t.Context(), hong, "en")
+	v, err := d.Start(t.Context(), hong, "en", From{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	d.resendable(v.ID.String())
-	again, err := d.Resend(t.Context(), v.ID.String())
+	again, err := d.Resend(t.Context(), v.ID.String(), From{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -268,7 +269,7 @@ func TestNothingIsRememberedOfACodeThatCouldntBeQueued(t *testing.T) {
 	t.Parallel()
 	d := setup(t)
 	d.outbox.fail = errors.New("no")
-	if _, err := d.Start(t.Context(), hong, "ko"); !errors.Is(err, d.outbox.fail) {
+	if _, err := d.Start(t.Context(), hong, "ko", From{}); !errors.Is(err, d.outbox.fail) {
 		t.Fatalf("%v", err)
 	}
 	if n := d.number(`SELECT (SELECT count(*) FROM verifications) + (SELECT count(*) FROM phone_budgets)`); n != 0 {
@@ -278,7 +279,7 @@ func TestNothingIsRememberedOfACodeThatCouldntBeQueued(t *testing.T) {
 	id := d.start(hong)
 	d.resendable(id)
 	d.outbox.fail = errors.New("no")
-	if _, err := d.Resend(t.Context(), id); !errors.Is(err, d.outbox.fail) {
+	if _, err := d.Resend(t.Context(), id, From{}); !errors.Is(err, d.outbox.fail) {
 		t.Fatalf("%v", err)
 	}
 	d.confirm(id) // The code that was sent before.
@@ -294,7 +295,7 @@ func TestCodeUsedOnce(t *testing.T) {
 	errs := make([]error, callers)
 	sessions := make([]Session, callers)
 	for i := range callers {
-		wg.Go(func() { sessions[i], errs[i] = d.Confirm(t.Context(), id, code) })
+		wg.Go(func() { sessions[i], errs[i] = d.Confirm(t.Context(), id, code, "") })
 	}
 	wg.Wait()
 	won := 0
@@ -328,7 +329,7 @@ func TestParallelGuessesCount(t *testing.T) {
 	var wg sync.WaitGroup
 	errs := make([]error, callers)
 	for i := range callers {
-		wg.Go(func() { _, errs[i] = d.Confirm(t.Context(), id, wrong) })
+		wg.Go(func() { _, errs[i] = d.Confirm(t.Context(), id, wrong, "") })
 	}
 	wg.Wait()
 	left := map[AttemptsLeft]int{}
@@ -349,7 +350,7 @@ func TestParallelGuessesCount(t *testing.T) {
 	if attempts, failures := d.number(`SELECT attempts FROM verifications`), d.number(`SELECT failures FROM phone_budgets`); attempts != 5 || failures != 5 {
 		t.Errorf("%d attempts and %d failures were judged", attempts, failures)
 	}
-	if _, err := d.Confirm(t.Context(), id, d.code(id)); fault.CodeOf(err) != fault.CodeVerificationOver {
+	if _, err := d.Confirm(t.Context(), id, d.code(id), ""); fault.CodeOf(err) != fault.CodeVerificationOver {
 		t.Errorf("the right code after it was guessed to death: %v", err)
 	}
 }
@@ -368,7 +369,7 @@ func TestARightGuessAmongManyWrongOnesWinsAtMostOnce(t *testing.T) {
 			guess = right
 		}
 		wg.Go(func() {
-			if _, err := d.Confirm(t.Context(), id, guess); err == nil {
+			if _, err := d.Confirm(t.Context(), id, guess, ""); err == nil {
 				mu.Lock()
 				defer mu.Unlock()
 				won++
@@ -387,13 +388,13 @@ func TestResendKeepsFailureCount(t *testing.T) {
 	d := setup(t)
 	id := d.start(hong)
 	for want := AttemptsLeft(4); want >= 3; want-- {
-		_, err := d.Confirm(t.Context(), id, d.wrong(id))
+		_, err := d.Confirm(t.Context(), id, d.wrong(id), "")
 		if got := d.refusal(err, fault.CodeCodeWrong).Extra; got != want {
 			t.Errorf("%v are left, not %d", got, want)
 		}
 	}
 	d.resendable(id)
-	v, err := d.Resend(t.Context(), id)
+	v, err := d.Resend(t.Context(), id, From{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -401,13 +402,13 @@ func TestResendKeepsFailureCount(t *testing.T) {
 		t.Errorf("after a resend: %+v", v)
 	}
 	for range 2 {
-		_, err := d.Confirm(t.Context(), id, d.wrong(id))
+		_, err := d.Confirm(t.Context(), id, d.wrong(id), "")
 		d.want(err, fault.CodeCodeWrong)
 	}
-	_, err = d.Confirm(t.Context(), id, d.wrong(id))
+	_, err = d.Confirm(t.Context(), id, d.wrong(id), "")
 	d.want(err, fault.CodeVerificationOver)
 	d.resendable(id)
-	_, err = d.Resend(t.Context(), id)
+	_, err = d.Resend(t.Context(), id, From{})
 	d.want(err, fault.CodeVerificationOver)
 }
 
@@ -417,14 +418,14 @@ func TestAResendMakesTheCodeBeforeWorthless(t *testing.T) {
 	id := d.start(hong)
 	first := d.code(id)
 	for d.resendable(id); ; d.resendable(id) {
-		if _, err := d.Resend(t.Context(), id); err != nil {
+		if _, err := d.Resend(t.Context(), id, From{}); err != nil {
 			t.Fatal(err)
 		}
 		if d.code(id) != first {
 			break
 		}
 	}
-	_, err := d.Confirm(t.Context(), id, first)
+	_, err := d.Confirm(t.Context(), id, first, "")
 	d.want(err, fault.CodeCodeWrong)
 	d.confirm(id)
 }
@@ -456,7 +457,7 @@ func TestRefusedResendKeepsValidCode(t *testing.T) {
 			id := d.start(hong)
 			tc.arrange(d, id)
 			before := d.number(`SELECT count(*) FROM sent`)
-			_, err := d.Resend(t.Context(), id)
+			_, err := d.Resend(t.Context(), id, From{})
 			if e := d.refusal(err, tc.code); e.Kind != fault.TooMany || e.RetryAfter <= 0 || e.RetryAfter > tc.most {
 				t.Errorf("it says until when: %+v", e)
 			}
@@ -472,7 +473,7 @@ func TestAResendIsAllowedOnceItsTimeHasCome(t *testing.T) {
 	t.Parallel()
 	d := setup(t, func(r *Rules) { r.ResendWait = time.Microsecond })
 	id := d.start(hong)
-	if _, err := d.Resend(t.Context(), id); err != nil {
+	if _, err := d.Resend(t.Context(), id, From{}); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -499,7 +500,7 @@ func TestLimitSaysUntilWhen(t *testing.T) {
 			d.start(hong)
 		}
 		before := time.Now()
-		_, err := d.Start(t.Context(), hong, "ko")
+		_, err := d.Start(t.Context(), hong, "ko", From{})
 		d.wantMidnight(d.refusal(err, fault.CodePhoneLimit), before)
 		if n := d.number(`SELECT count(*) FROM sent`); n != 3 {
 			t.Errorf("%d codes were sent", n)
@@ -510,7 +511,7 @@ func TestLimitSaysUntilWhen(t *testing.T) {
 		// Whoever the claims are about, it's the phone's budget; another phone has its own.
 		other := hong
 		other.Name, other.Phone = "임꺽정", "+82 10 2000 1000"
-		_, err = d.Start(t.Context(), other, "en")
+		_, err = d.Start(t.Context(), other, "en", From{})
 		d.want(err, fault.CodePhoneLimit)
 		other.Phone = "010-2000-1001"
 		d.start(other)
@@ -521,12 +522,12 @@ func TestLimitSaysUntilWhen(t *testing.T) {
 		first := d.start(hong)
 		second := d.start(hong)
 		for range 2 {
-			_, err := d.Confirm(t.Context(), first, d.wrong(first))
+			_, err := d.Confirm(t.Context(), first, d.wrong(first), "")
 			d.want(err, fault.CodeCodeWrong)
 		}
 		before := time.Now()
 		// Also the right one, of another verification: a guesser with many verifications gains nothing.
-		_, err := d.Confirm(t.Context(), second, d.code(second))
+		_, err := d.Confirm(t.Context(), second, d.code(second), "")
 		d.wantMidnight(d.refusal(err, fault.CodePhoneLimit), before)
 		if attempts := d.number(`SELECT sum(attempts) FROM verifications`); attempts != 2 {
 			t.Errorf("%d guesses were judged", attempts)
@@ -536,7 +537,7 @@ func TestLimitSaysUntilWhen(t *testing.T) {
 		t.Parallel()
 		d := setup(t, func(r *Rules) { r.CodesPerDay, r.FailuresPerDay = 1, 1 })
 		id := d.start(hong)
-		_, err := d.Confirm(t.Context(), id, d.wrong(id))
+		_, err := d.Confirm(t.Context(), id, d.wrong(id), "")
 		d.want(err, fault.CodeCodeWrong)
 		d.exec(`UPDATE phone_budgets SET day = day - 1`)
 		d.confirm(id)
@@ -550,7 +551,7 @@ func TestManyAtOnceGetNoMoreCodesThanADaysBudget(t *testing.T) {
 	var wg sync.WaitGroup
 	errs := make([]error, 20)
 	for i := range errs {
-		wg.Go(func() { _, errs[i] = d.Start(t.Context(), hong, "ko") })
+		wg.Go(func() { _, errs[i] = d.Start(t.Context(), hong, "ko", From{}) })
 	}
 	wg.Wait()
 	refused := 0
@@ -579,7 +580,7 @@ func TestUnknownUsedExpiredAndExhaustedLookTheSame(t *testing.T) {
 	d.exec(`UPDATE verifications SET expires_at = now() WHERE verification_id = $1`, expired)
 	exhausted := d.start(other(3))
 	for range 5 {
-		_, _ = d.Confirm(t.Context(), exhausted, d.wrong(exhausted))
+		_, _ = d.Confirm(t.Context(), exhausted, d.wrong(exhausted), "")
 	}
 	ids := map[string]string{
 		"unknown": uuid.NewString(), "used": used, "expired": expired, "exhausted": exhausted,
@@ -592,12 +593,12 @@ func TestUnknownUsedExpiredAndExhaustedLookTheSame(t *testing.T) {
 			guesses = append(guesses, d.code(id))
 		}
 		for _, guess := range guesses {
-			s, err := d.Confirm(t.Context(), id, guess)
+			s, err := d.Confirm(t.Context(), id, guess, "")
 			if diff := cmp.Diff(want, err, cmp.AllowUnexported(fault.Error{})); diff != "" || s.Token != "" {
 				t.Errorf("%s: confirming with %q answers %v", name, guess, err)
 			}
 		}
-		v, err := d.Resend(t.Context(), id)
+		v, err := d.Resend(t.Context(), id, From{})
 		if diff := cmp.Diff(want, err, cmp.AllowUnexported(fault.Error{})); diff != "" || v != (Verification{}) {
 			t.Errorf("%s: resending answers %v", name, err)
 		}
@@ -611,13 +612,13 @@ func TestAKnownPhoneIsAnsweredLikeAnUnknownOne(t *testing.T) {
 	t.Parallel()
 	d := setup(t)
 	d.verified(hong)
-	known, err := d.Start(t.Context(), hong, "ko")
+	known, err := d.Start(t.Context(), hong, "ko", From{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	stranger := hong
 	stranger.Phone = "010-2000-1001"
-	unknown, err := d.Start(t.Context(), stranger, "ko")
+	unknown, err := d.Start(t.Context(), stranger, "ko", From{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -672,7 +673,7 @@ func TestThePersonIsSpokenToInTheLastLanguage(t *testing.T) {
 	t.Parallel()
 	d := setup(t)
 	person := d.verified(hong).Person.ID
-	v, err := d.Start(t.Context(), hong, "en")
+	v, err := d.Start(t.Context(), hong, "en", From{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -695,7 +696,7 @@ func TestAPhoneStandsForSoManyPeople(t *testing.T) {
 		first := d.verified(child(0)).Person.ID
 		d.verified(child(1))
 		third := d.start(child(2))
-		_, err := d.Confirm(t.Context(), third, d.code(third))
+		_, err := d.Confirm(t.Context(), third, d.code(third), "")
 		if e := d.refusal(err, fault.CodePersonsPerPhone); e.Kind != fault.Conflict {
 			t.Errorf("%+v", e)
 		}
@@ -722,7 +723,7 @@ func TestAPhoneStandsForSoManyPeople(t *testing.T) {
 		errs := make([]error, len(ids))
 		var wg sync.WaitGroup
 		for i, id := range ids {
-			wg.Go(func() { _, errs[i] = d.Confirm(t.Context(), id, codes[id]) })
+			wg.Go(func() { _, errs[i] = d.Confirm(t.Context(), id, codes[id], "") })
 		}
 		wg.Wait()
 		won := 0
@@ -746,7 +747,7 @@ func TestAPhoneStandsForSoManyPeople(t *testing.T) {
 			id := d.start(hong)
 			code := d.code(id)
 			wg.Go(func() {
-				s, err := d.Confirm(t.Context(), id, code)
+				s, err := d.Confirm(t.Context(), id, code, "")
 				if err != nil {
 					t.Error(err)
 				}
@@ -1053,9 +1054,9 @@ func TestWithoutPostgresNobodyIsVerifiedAndEverybodyIsToldWhen(t *testing.T) {
 	t.Cleanup(pool.Close)
 	s := newService(t, pool, clock.System{}, &outbox{}, standing)
 	for name, verb := range map[string]func() error{
-		"start":   func() error { _, err := s.Start(t.Context(), hong, "ko"); return err },
-		"resend":  func() error { _, err := s.Resend(t.Context(), uuid.NewString()); return err },
-		"confirm": func() error { _, err := s.Confirm(t.Context(), uuid.NewString(), "123456"); return err },
+		"start":   func() error { _, err := s.Start(t.Context(), hong, "ko", From{}); return err },
+		"resend":  func() error { _, err := s.Resend(t.Context(), uuid.NewString(), From{}); return err },
+		"confirm": func() error { _, err := s.Confirm(t.Context(), uuid.NewString(), "123456", ""); return err },
 		"person":  func() error { _, err := s.Person(t.Context(), uuid.New()); return err },
 		"end":     func() error { return s.End(t.Context(), token.Session{ID: uuid.New()}) },
 		"refresh": func() error { return s.RefreshEnded(t.Context()) },

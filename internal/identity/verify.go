@@ -19,12 +19,10 @@ import (
 // maxSends bounds the codes of one verification; the phone's budget bounds the rest.
 const maxSends = 5
 
-// budgetZone is where a phone's day begins and ends. One zone for all, so that nobody gets two budgets by travelling.
-var budgetZone = time.FixedZone("UTC+9", 9*3600)
-
 // Start checks the claims, remembers them and queues a code. It refuses with invalid_request, scheme_not_offered,
-// phone_unsupported or phone_limit, and answers the same whether the phone is known or not.
-func (s *Service) Start(ctx context.Context, c Claims, language string) (Verification, error) {
+// phone_unsupported, or a limit of codes: phone_limit, address_limit, codes_limit. It answers the same whether the
+// phone is known or not.
+func (s *Service) Start(ctx context.Context, c Claims, language string, from From) (Verification, error) {
 	c, err := c.normalise(s.rules.Phones, civil.Of(s.clock.Now(), budgetZone))
 	if err != nil {
 		return Verification{}, err
@@ -40,7 +38,8 @@ func (s *Service) Start(ctx context.Context, c Claims, language string) (Verific
 	}
 	v := Verification{ID: id, AttemptsLeft: s.rules.CodeAttempts}
 	err = postgres.InTx(ctx, s.pool, func(tx pgx.Tx) error {
-		now, err := s.spendCode(ctx, tx, phoneIndex)
+		known := s.verifiedOn(from.Device, phoneIndex)
+		now, err := s.spendCode(ctx, tx, phoneIndex, known)
 		if err != nil {
 			return err
 		}
@@ -50,15 +49,19 @@ func (s *Service) Start(ctx context.Context, c Claims, language string) (Verific
 		}
 		v.ExpiresAt, v.ResendAt = now.Add(s.rules.CodeLifetime), now.Add(s.rules.ResendWait)
 		if _, err := tx.Exec(ctx, `
-			INSERT INTO verifications (verification_id, scheme, phone_index, sealed, language, code_mac, resend_at, expires_at)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
-			id, c.Scheme, phoneIndex, claims, language, mac, v.ResendAt, v.ExpiresAt); err != nil {
+			INSERT INTO verifications
+				(verification_id, scheme, phone_index, sealed, language, code_mac, resend_at, expires_at, known_device)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
+			id, c.Scheme, phoneIndex, claims, language, mac, v.ResendAt, v.ExpiresAt, known); err != nil {
 			return postgres.Unreachable(fmt.Errorf("remembering a verification: %w", err))
 		}
-		return s.codes.QueueCode(ctx, tx, Code{
+		if err := s.codes.QueueCode(ctx, tx, Code{
 			Subject: subject(id, 1), Phone: c.Phone, Code: code, Language: language,
 			UsefulUntil: v.ExpiresAt, Lifetime: s.rules.CodeLifetime,
-		})
+		}); err != nil {
+			return err
+		}
+		return s.spendWider(ctx, tx, now, c.Phone, known, from)
 	})
 	return v, err
 }
@@ -71,33 +74,6 @@ func (s *Service) makeCode(id uuid.UUID) (code string, mac []byte, err error) {
 	}
 	mac, err = s.index.Hash("code", id.String(), code)
 	return code, mac, err
-}
-
-// spendCode takes one code off the phone's budget of the day and returns the transaction's time. It locks the phone's
-// row, so whatever else the transaction does for this phone takes turns.
-func (s *Service) spendCode(ctx context.Context, tx pgx.Tx, phoneIndex []byte) (time.Time, error) {
-	var now time.Time
-	var codes int
-	err := tx.QueryRow(ctx, `
-		INSERT INTO phone_budgets AS b (phone_index, day, codes) VALUES ($1, (now() AT TIME ZONE $2::interval)::date, 1)
-		ON CONFLICT (phone_index, day) DO UPDATE SET codes = b.codes + 1
-		RETURNING codes, now()`, phoneIndex, budgetOffset).Scan(&codes, &now)
-	if err != nil {
-		return time.Time{}, postgres.Unreachable(fmt.Errorf("spending a phone's budget: %w", err))
-	}
-	if codes > s.rules.CodesPerDay {
-		return time.Time{}, s.phoneLimit(now)
-	}
-	return now, nil
-}
-
-// budgetOffset is budgetZone for Postgres.
-const budgetOffset = "9 hours"
-
-// phoneLimit says until when: the end of the phone's day.
-func (s *Service) phoneLimit(now time.Time) error {
-	tomorrow := civil.Midnight(civil.AddDays(civil.Of(now, budgetZone), 1), budgetZone)
-	return fault.New(fault.TooMany, fault.CodePhoneLimit).After(tomorrow.Sub(now))
 }
 
 func over() error { return fault.New(fault.Gone, fault.CodeVerificationOver) }
@@ -114,7 +90,9 @@ type pending struct {
 	sends      int
 	resendAt   time.Time
 	expiresAt  time.Time
-	now        time.Time
+	// knownDevice: it was begun on a device that verified the phone before. Nobody else knows its id.
+	knownDevice bool
+	now         time.Time
 }
 
 // lockPending reads and locks a verification that can still be confirmed. Unknown, used, expired and exhausted ones all
@@ -126,9 +104,11 @@ func lockPending(ctx context.Context, tx pgx.Tx, id string) (pending, error) {
 	}
 	p := pending{id: parsed}
 	err = tx.QueryRow(ctx, `
-		SELECT scheme, phone_index, sealed, language, code_mac, attempts, sends, resend_at, expires_at, now() FROM verifications
+		SELECT scheme, phone_index, sealed, language, code_mac, attempts, sends, resend_at, expires_at, known_device, now()
+		FROM verifications
 		WHERE verification_id = $1 AND ended_at IS NULL AND expires_at > now() FOR UPDATE`, parsed).
-		Scan(&p.scheme, &p.phoneIndex, &p.sealed, &p.language, &p.codeMAC, &p.attempts, &p.sends, &p.resendAt, &p.expiresAt, &p.now)
+		Scan(&p.scheme, &p.phoneIndex, &p.sealed, &p.language, &p.codeMAC, &p.attempts, &p.sends, &p.resendAt, &p.expiresAt,
+			&p.knownDevice, &p.now)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return pending{}, over()
 	}
@@ -138,9 +118,9 @@ func lockPending(ctx context.Context, tx pgx.Tx, id string) (pending, error) {
 	return p, nil
 }
 
-// Resend queues a new code for a verification. It refuses with verification_over, resend_too_soon or phone_limit, and
-// then the code that was sent before stays valid.
-func (s *Service) Resend(ctx context.Context, id string) (Verification, error) {
+// Resend queues a new code for a verification. It refuses with verification_over, resend_too_soon or a limit as Start does,
+// and then the code that was sent before stays valid.
+func (s *Service) Resend(ctx context.Context, id string, from From) (Verification, error) {
 	var v Verification
 	err := postgres.InTx(ctx, s.pool, func(tx pgx.Tx) error {
 		p, err := lockPending(ctx, tx, id)
@@ -155,7 +135,7 @@ func (s *Service) Resend(ctx context.Context, id string) (Verification, error) {
 			// be started, within the phone's budget.
 			return fault.New(fault.TooMany, fault.CodeResendTooSoon).After(p.expiresAt.Sub(p.now))
 		}
-		if _, err := s.spendCode(ctx, tx, p.phoneIndex); err != nil {
+		if _, err := s.spendCode(ctx, tx, p.phoneIndex, p.knownDevice); err != nil {
 			return err
 		}
 		claims, err := s.open("verifications", p.id, p.sealed)
@@ -175,30 +155,35 @@ func (s *Service) Resend(ctx context.Context, id string) (Verification, error) {
 			WHERE verification_id = $1`, p.id, mac, v.ResendAt, v.ExpiresAt); err != nil {
 			return postgres.Unreachable(fmt.Errorf("renewing a code: %w", err))
 		}
-		return s.codes.QueueCode(ctx, tx, Code{
+		if err := s.codes.QueueCode(ctx, tx, Code{
 			Subject: subject(p.id, p.sends+1), Phone: claims.Phone, Code: code, Language: p.language,
 			UsefulUntil: v.ExpiresAt, Lifetime: s.rules.CodeLifetime,
-		})
+		}); err != nil {
+			return err
+		}
+		return s.spendWider(ctx, tx, p.now, claims.Phone, p.knownDevice, from)
 	})
 	return v, err
 }
 
 // Confirm judges a guess. The right one, once, finds or makes the person and gives a session. A wrong one is refused
 // with code_wrong and how many are left (AttemptsLeft), or with verification_over when it was the last; also
-// phone_limit and persons_per_phone.
-func (s *Service) Confirm(ctx context.Context, id, guess string) (Session, error) {
+// phone_limit and persons_per_phone. device is what the device carries from verifications before, or empty.
+func (s *Service) Confirm(ctx context.Context, id, guess, device string) (Session, error) {
 	var person Person
+	var phoneIndex []byte
 	var wrong error
 	err := postgres.InTx(ctx, s.pool, func(tx pgx.Tx) error {
 		p, err := lockPending(ctx, tx, id)
 		if err != nil {
 			return err
 		}
-		failures, err := lockFailures(ctx, tx, p.phoneIndex)
+		phoneIndex = p.phoneIndex
+		spent, err := s.lockFailures(ctx, tx, p)
 		if err != nil {
 			return err
 		}
-		if failures >= s.rules.FailuresPerDay {
+		if spent {
 			return s.phoneLimit(p.now)
 		}
 		mac, err := s.index.Hash("code", p.id.String(), guess)
@@ -222,37 +207,13 @@ func (s *Service) Confirm(ctx context.Context, id, guess string) (Session, error
 	if err != nil {
 		return Session{}, err
 	}
-	return s.newSession(person)
-}
-
-// lockFailures locks the phone's budget of the day and returns its failures.
-func lockFailures(ctx context.Context, tx pgx.Tx, phoneIndex []byte) (failures int, err error) {
-	err = tx.QueryRow(ctx, `
-		INSERT INTO phone_budgets AS b (phone_index, day) VALUES ($1, (now() AT TIME ZONE $2::interval)::date)
-		ON CONFLICT (phone_index, day) DO UPDATE SET failures = b.failures
-		RETURNING failures`, phoneIndex, budgetOffset).Scan(&failures)
+	session, err := s.newSession(person)
 	if err != nil {
-		return 0, postgres.Unreachable(fmt.Errorf("reading a phone's budget: %w", err))
+		return Session{}, err
 	}
-	return failures, nil
-}
-
-func (s *Service) countFailure(ctx context.Context, tx pgx.Tx, p pending) (refusal, err error) {
-	left := s.rules.CodeAttempts - p.attempts - 1
-	if _, err := tx.Exec(ctx, `
-		UPDATE verifications SET attempts = attempts + 1, ended_at = CASE WHEN $2 THEN now() END
-		WHERE verification_id = $1`, p.id, left <= 0); err != nil {
-		return nil, postgres.Unreachable(fmt.Errorf("counting a failure: %w", err))
-	}
-	if _, err := tx.Exec(ctx, `
-		UPDATE phone_budgets SET failures = failures + 1
-		WHERE phone_index = $1 AND day = (now() AT TIME ZONE $2::interval)::date`, p.phoneIndex, budgetOffset); err != nil {
-		return nil, postgres.Unreachable(fmt.Errorf("counting a failure: %w", err))
-	}
-	if left <= 0 {
-		return over(), nil
-	}
-	return fault.New(fault.Invalid, fault.CodeCodeWrong).With(AttemptsLeft(left)), nil
+	d, remembered, err := s.remember(device, phoneIndex)
+	session.Device, session.DeviceExpiresAt = d, remembered.ExpiresAt
+	return session, err
 }
 
 // findOrMake returns the person whom the claims describe. The phone's budget row is locked, so two verifications of one
@@ -320,6 +281,7 @@ func (s *Service) Forget(ctx context.Context) (rows int64, err error) {
 	for _, statement := range []string{
 		`DELETE FROM verifications WHERE expires_at < now() - interval '1 day'`,
 		`DELETE FROM phone_budgets WHERE day < current_date - 7`,
+		`DELETE FROM code_budgets WHERE since < now() - interval '7 days'`,
 		`DELETE FROM ended_sessions WHERE expires_at < now()`,
 	} {
 		tag, err := s.pool.Exec(ctx, statement)

@@ -105,6 +105,26 @@ var refusals = map[fault.Code]refusal{
 	fault.CodeBodyTooLarge: {ask: func(_ *testing.T, s *jaritest.Server) jaritest.Request {
 		return jaritest.JSON(http.MethodPost, s.Path("/eligibility"), strings.Repeat("x", 20_000))
 	}},
+	fault.CodeAddressLimit: {
+		options: []jaritest.Option{
+			jaritest.WithEnvironment("JARI_CODES_PER_BLOCK", "1"), jaritest.WithEnvironment("JARI_TRUSTED_PROXIES", "127.0.0.0/8,::1/128"),
+		},
+		ask: func(t *testing.T, s *jaritest.Server) jaritest.Request {
+			first := jaritest.JSON(http.MethodPost, "/v1/verifications", s.Stranger(jaritest.BornForE3).Claims())
+			first.Header.Set("X-Forwarded-For", "203.0.113.7")
+			s.Send(t, first).Want(t, http.StatusAccepted)
+			second := jaritest.JSON(http.MethodPost, "/v1/verifications", s.Stranger(jaritest.BornForE3).Claims())
+			second.Header.Set("X-Forwarded-For", "203.0.113.200")
+			return second
+		},
+	},
+	fault.CodeCodesLimit: {
+		options: environment("JARI_CODES_IN_ALL", "1"),
+		ask: func(t *testing.T, s *jaritest.Server) jaritest.Request {
+			s.Stranger(jaritest.BornForE3).StartVerification(t)
+			return jaritest.JSON(http.MethodPost, "/v1/verifications", s.Stranger(jaritest.BornForE3).Claims())
+		},
+	},
 	fault.CodeSessionRequired: {ask: func(*testing.T, *jaritest.Server) jaritest.Request {
 		return jaritest.JSON(http.MethodGet, "/v1/me", nil)
 	}},

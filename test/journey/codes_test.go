@@ -20,6 +20,7 @@ func TestKnownFailuresOfCodes(t *testing.T) {
 		"refused_resend_keeps_valid_code": refusedResend,
 		"parallel_guesses_count":          parallelGuesses,
 		"limit_says_until_when":           limitSaysUntilWhen,
+		"stranger_cannot_lock_out":        strangerCannotLockOut,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -196,7 +197,8 @@ func wantUntilWhen(t *testing.T, s *jaritest.Server, p httpapi.Problem, most tim
 
 func limitSaysUntilWhen(t *testing.T) {
 	s := jaritest.Start(t, jaritest.WithEnvironment("JARI_CODES_PER_DAY", "2"), jaritest.WithEnvironment("JARI_CODE_RESEND_WAIT", "1s"),
-		jaritest.WithEnvironment("JARI_FAILURES_PER_DAY", "3"), jaritest.WithEnvironment("JARI_HOLDS_PER_PERSON", "2"))
+		jaritest.WithEnvironment("JARI_FAILURES_PER_DAY", "3"), jaritest.WithEnvironment("JARI_KEPT_FOR_DEVICES", "0"),
+		jaritest.WithEnvironment("JARI_HOLDS_PER_PERSON", "2"))
 	// Codes.
 	c := s.Stranger(jaritest.BornForE3)
 	c.StartVerification(t)
