@@ -52,19 +52,19 @@ const (
 var examples = map[string]example{
 	"startVerification": {
 		prepare: func(_ *testing.T, w *world, _ *jaritest.Citizen) (any, map[string]string) {
-			return w.Stranger(jaritest.BornForE3).Claims(), nil
+			return w.Stranger().Claims(), nil
 		},
 		answeredAgain: true, anew: true, // within the phone's budget
 	},
 	"resendVerification": {
 		prepare: func(t *testing.T, w *world, _ *jaritest.Citizen) (any, map[string]string) {
-			return nil, map[string]string{"verification": w.Stranger(jaritest.BornForE3).StartVerification(t).VerificationId}
+			return nil, map[string]string{"verification": w.Stranger().StartVerification(t).VerificationId}
 		},
 		answer: verdict{http.StatusTooManyRequests, fault.CodeResendTooSoon},
 	},
 	"confirmVerification": {
 		prepare: func(t *testing.T, w *world, _ *jaritest.Citizen) (any, map[string]string) {
-			c := w.Stranger(jaritest.BornForE3)
+			c := w.Stranger()
 			v := c.StartVerification(t)
 			return map[string]any{"code": c.Code(t)}, map[string]string{"verification": v.VerificationId}
 		},
@@ -72,7 +72,7 @@ var examples = map[string]example{
 	},
 	"askEligibility": {
 		prepare: func(*testing.T, *world, *jaritest.Citizen) (any, map[string]string) {
-			return map[string]any{"birth_date": jaritest.BornForE3}, nil
+			return map[string]any{"birth_date": bornE3}, nil
 		},
 		answeredAgain: true,
 	},
@@ -149,7 +149,7 @@ func booked(t *testing.T, w *world, by *jaritest.Citizen) (any, map[string]strin
 func bookingAnew(t *testing.T, w *world, s subject) []way {
 	t.Helper()
 	slots := w.Slots(t, jaritest.SiteOfMany, dayE3)
-	anew, holder := w.NewCitizen(t, jaritest.BornForE3), w.NewCitizen(t, jaritest.BornForE3)
+	anew, holder := w.NewCitizen(t), w.NewCitizen(t)
 	ask := func(c *jaritest.Citizen, slot string, more ...string) jaritest.Request {
 		return c.Request(s.right.Method, s.right.Path, jaritest.HoldBody(slot, more...))
 	}
@@ -158,7 +158,7 @@ func bookingAnew(t *testing.T, w *world, s subject) []way {
 		{name: "before the opening", ask: ask(anew, slots[0].ID), want: notEligible, at: beforeE3},
 		{name: "after the closing", ask: ask(anew, slots[0].ID), want: notEligible, at: afterE3},
 		{name: "a day of another wave", ask: ask(anew, w.Slot(t, jaritest.SiteOfMany, jaritest.FirstDay)), want: notEligible},
-		{name: "a wave of others", ask: ask(w.NewCitizen(t, jaritest.BornForF1), slots[0].ID), want: notEligible},
+		{name: "a wave of others", ask: ask(w.Server.NewCitizen(t, jaritest.BornForF1), slots[0].ID), want: notEligible},
 		{name: "a booking anew beside the one that is there", ask: ask(s.by, slots[1].ID), want: verdict{http.StatusConflict, fault.CodeAlreadyBooked}},
 		{name: "a slot that isn't there", ask: ask(anew, "999999999"), want: verdict{http.StatusNotFound, fault.CodeSlotNotFound}},
 		{name: "a slot that isn't an id", ask: ask(anew, "1 OR 1=1"), want: verdict{http.StatusNotFound, fault.CodeSlotNotFound}},

@@ -225,7 +225,7 @@ func (w *world) wrongAdmissions(t *testing.T, s subject) (all []way) {
 	ask := replace(s.right, "Jari-Admission", "")
 	ask.Path += "?admission=" + s.by.Admission
 	all = append(all, way{name: "admission in the query", ask: ask, want: admissionRequired})
-	stranger := w.NewCitizen(t, s.by.BirthDate)
+	stranger := w.NewCitizen(t)
 	box := w.Tokens(t)
 	add("no admission", admissionRequired, "")
 	add("admission expired", admissionExpired, w.seal(t, box, "Admission", s.by, expired))
@@ -256,7 +256,7 @@ func (w *world) wrongPeopleAndTimes(t *testing.T, s subject) (all []way) {
 	t.Helper()
 	x := s.example
 	if x.another != succeeds {
-		other := w.NewCitizen(t, s.by.BirthDate)
+		other := w.NewCitizen(t)
 		q := replace(s.right, "Authorization", "Bearer "+other.Session)
 		if s.operation.Guard == "admitted" {
 			q = replace(q, "Jari-Admission", other.Admission)

@@ -31,6 +31,26 @@ type world struct {
 	keys map[string]string
 	// places are the values of paths that name nothing of anybody's.
 	places map[string]string
+	// people are all whom the walk made up, so that what is left of them can be looked for.
+	people []*jaritest.Citizen
+}
+
+// bornE3 is a birth date of those who may book, which no document mentions.
+const bornE3 = "1964-09-27"
+
+// Stranger is somebody whom the server doesn't know yet.
+func (w *world) Stranger() *jaritest.Citizen {
+	c := w.Server.Stranger(bornE3)
+	w.people = append(w.people, c)
+	return c
+}
+
+// NewCitizen is somebody who may book, has verified a phone and was admitted.
+func (w *world) NewCitizen(t *testing.T) *jaritest.Citizen {
+	t.Helper()
+	c := w.Server.NewCitizen(t, bornE3)
+	w.people = append(w.people, c)
+	return c
 }
 
 func newWorld(t *testing.T) *world {
@@ -72,7 +92,7 @@ func (w *world) subject(t *testing.T, o jaritest.Operation, x example) (subject,
 	s := subject{operation: o, example: x, values: map[string]string{}}
 	s.spec = jaritest.Document(t).Paths.Value(o.Path).GetOperation(o.Method)
 	if o.Guard != "public" {
-		s.by = w.NewCitizen(t, jaritest.BornForE3)
+		s.by = w.NewCitizen(t)
 	}
 	for name, value := range w.places {
 		s.values[name] = value
