@@ -23,6 +23,7 @@ type commands struct {
 	Migrate  migrateCommand  `cmd:"" help:"Bring the schema of Postgres up to date, or look at it."`
 	Campaign campaignCommand `cmd:"" help:"Check, publish and roll back campaigns."`
 	Keys     keysCommand     `cmd:"" help:"Generate the keysets of a deployment, and make keys for administrators."`
+	Admin    adminCommand    `cmd:"" help:"Administer a running server over its API, with a key (JARI_ADMIN_URL, JARI_ADMIN_KEY)."`
 	Audit    auditCommand    `cmd:"" help:"Verify the record of what administrators did."`
 	Config   configCommand   `cmd:"" help:"Print every variable of the environment, or check those that are set."`
 }

@@ -84,7 +84,8 @@ func (c rollbackCommand) Run(w surroundings) error {
 }
 
 type keysCreateCommand struct {
-	Role string `enum:"publisher" required:"" help:"What the key is trusted with: publisher (check, publish and roll back campaigns)."`
+	Role string `enum:"viewer,clinic,operator,editor,publisher,owner" required:"" help:"What the key is trusted with: ${enum}."`
+	Site string `help:"With clinic: the one site that the key is for, as campaign/site."`
 	Name string `required:"" help:"Whose key it is."`
 	Days int    `default:"90" help:"How long it lasts, in days; at most 366."`
 }
@@ -96,7 +97,7 @@ func (c keysCreateCommand) Run(w surroundings) error {
 		return err
 	}
 	defer o.Close()
-	text, key, err := o.CreateKey(w.ctx, c.Name, c.Role, time.Duration(c.Days)*24*time.Hour)
+	text, key, err := o.CreateKey(w.ctx, c.Name, c.Role, c.Site, time.Duration(c.Days)*24*time.Hour)
 	if err != nil {
 		return err
 	}
@@ -116,13 +117,10 @@ func (c keysRevokeCommand) Run(w surroundings) error {
 		return err
 	}
 	defer o.Close()
-	ended, err := o.Staff.Revoke(w.ctx, c.Key)
+	key, err := o.RevokeKey(w.ctx, c.Key)
 	if err != nil {
 		return err
 	}
-	if !ended {
-		return fmt.Errorf("there is no key %s that could be ended", c.Key)
-	}
-	fmt.Fprintf(w.out, "key %s is ended\n", c.Key)
+	fmt.Fprintf(w.out, "key %s is ended\n", key.ID)
 	return nil
 }

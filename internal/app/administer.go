@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -54,15 +55,27 @@ func (o *Office) Rollback(ctx context.Context, id string, version int64, effecti
 	if err != nil {
 		return campaign.Version{}, false, err
 	}
-	return o.Campaigns.Publish(ctx, campaign.Publication{
+	return o.Campaigns.Publish(byCommand(ctx), campaign.Publication{
 		Document: d, EffectiveAt: effectiveAt, By: campaign.ByCommand, RollbackOf: version,
 	})
 }
 
-// CreateKey makes a key of an administrator; text is the key itself, for the only time.
-func (o *Office) CreateKey(ctx context.Context, name, role string, lifetime time.Duration) (text string, key staff.Key, err error) {
-	return o.Staff.Create(ctx, name, staff.Role(role), lifetime)
+// CreateKey makes a key of an administrator; text is the key itself, for the only time. site is "campaign/site" for a
+// clinic's key and empty for all others.
+func (o *Office) CreateKey(ctx context.Context, name, role, site string, lifetime time.Duration) (text string, key staff.Key, err error) {
+	campaignID, siteID, _ := strings.Cut(site, "/")
+	return o.Staff.Create(byCommand(ctx), staff.NewKey{
+		Name: name, Role: staff.Role(role), Campaign: campaignID, Site: siteID, Lifetime: lifetime,
+	})
 }
+
+// RevokeKey ends a key of an administrator.
+func (o *Office) RevokeKey(ctx context.Context, id string) (staff.Key, error) {
+	return o.Staff.Revoke(byCommand(ctx), id)
+}
+
+// byCommand is the context of what a command does: the audit says so.
+func byCommand(ctx context.Context) context.Context { return audit.With(ctx, audit.Command, "") }
 
 // VerifyAudit chains what waits for its place and verifies the whole audit, against a head that was kept outside if one is
 // given.

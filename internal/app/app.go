@@ -190,7 +190,8 @@ func (a *App) build(s secrets, registry *prometheus.Registry) (err error) {
 	a.Handler, err = httpapi.New(httpapi.Options{
 		Campaigns: a.campaigns, Slots: a.slots, Bookings: a.bookings, Identity: a.identity,
 		Rooms:    waitingroom.NewService(a.clock, s.tokens, cfg.AdmissionLifetime),
-		Messages: a.messages, Staff: staff.NewService(a.pool, a.clock, cfg.Environment), Clock: a.clock, Log: a.log, Metrics: registry,
+		Messages: a.messages, Staff: staff.NewService(a.pool, a.clock, cfg.Environment), Audit: a.audit,
+		Clock: a.clock, Log: a.log, Metrics: registry,
 		Development: cfg.Environment == config.Development, BodyBytes: cfg.BodyBytes,
 		TrustedProxies: cfg.TrustedProxies, Blocks: httpapi.Blocks{IPv4: cfg.BlockIPv4, IPv6: cfg.BlockIPv6},
 		AllowedOrigins: cfg.AllowedOrigins,

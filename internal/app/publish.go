@@ -6,13 +6,16 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"log/slog"
 	"path"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"jari/internal/audit"
 	"jari/internal/campaign"
+	"jari/internal/clock"
 	"jari/internal/postgres"
 	"jari/internal/slot"
 )
@@ -48,6 +51,7 @@ func PublishAt(
 	if err != nil {
 		return Published{}, err
 	}
+	ctx = byCommand(ctx)
 	p := Published{Campaign: d.ID, Sites: len(sites)}
 	for _, s := range planned {
 		p.Places += s.Capacity
@@ -73,8 +77,15 @@ func PublishAt(
 		if err != nil {
 			return err
 		}
-		p.Version, p.New, err = campaign.SaveVersion(ctx, tx, d, at)
-		return err
+		if p.Version, p.New, err = campaign.SaveVersion(ctx, tx, d, at); err != nil {
+			return err
+		}
+		return audit.NewLog(pool, clock.NewSystem(0), slog.New(slog.DiscardHandler), nil).Append(ctx, tx, audit.Entry{
+			Act: "campaign.publish_files", Subject: d.ID, Details: map[string]any{
+				"version": p.Version, "new": p.New, "sites": p.Sites, "places": p.Places, "slots_created": p.Slots.Created,
+				"slots_changed": p.Slots.Changed, "slots_unchanged": p.Slots.Unchanged,
+			},
+		})
 	})
 	return p, err
 }

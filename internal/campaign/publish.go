@@ -8,6 +8,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"jari/internal/audit"
 	"jari/internal/civil"
 	"jari/internal/fault"
 	"jari/internal/postgres"
@@ -43,6 +44,16 @@ type Publication struct {
 	By    string
 	// RollbackOf is the version whose document this is again; zero for a new document.
 	RollbackOf int64
+	// Reason is why, in the publisher's words, for the audit; empty where none was asked for.
+	Reason string
+}
+
+// act is what the audit calls it.
+func (p Publication) act() string {
+	if p.RollbackOf != 0 {
+		return "campaign.roll_back"
+	}
+	return "campaign.publish"
 }
 
 // Publish writes a document as the next version, or returns the newest one if it has this very document. It refuses with
@@ -73,8 +84,14 @@ func (s *Service) Publish(ctx context.Context, p Publication) (v Version, publis
 		if err != nil {
 			return err
 		}
-		v, err = loadVersion(ctx, tx, p.Document.ID, number)
-		return err
+		if v, err = loadVersion(ctx, tx, p.Document.ID, number); err != nil || !published {
+			return err
+		}
+		return s.audit.Append(ctx, tx, audit.Entry{
+			Act: p.act(), Subject: p.Document.ID, Reason: p.Reason, Details: map[string]any{
+				"version": number, "effective_at": v.EffectiveAt.UTC().Format(time.RFC3339), "rollback_of": p.RollbackOf,
+			},
+		})
 	})
 	return v, published, err
 }

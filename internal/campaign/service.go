@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"jari/internal/audit"
 	"jari/internal/clock"
 	"jari/internal/fault"
 )
@@ -22,6 +23,7 @@ type Service struct {
 	log   *slog.Logger
 	// within is how recently the snapshot must have been confirmed for a hold to be placed by it.
 	within   time.Duration
+	audit    *audit.Log
 	snapshot atomic.Pointer[snapshot]
 }
 
@@ -73,7 +75,7 @@ const watchEvery = time.Second
 
 // NewService returns a service that knows no campaign until Refresh has run.
 func NewService(pool *pgxpool.Pool, clk clock.Clock, within time.Duration, log *slog.Logger) *Service {
-	s := &Service{pool: pool, clock: clk, within: within, log: log}
+	s := &Service{pool: pool, clock: clk, within: within, audit: audit.NewLog(pool, clk, log, nil), log: log}
 	s.snapshot.Store(&snapshot{campaigns: map[string]*entry{}})
 	return s
 }

@@ -48,11 +48,14 @@ const (
 
 // Codes of administration.
 const (
-	CodeKeyRequired      Code = "key_required"       // no key of an administrator, or one that isn't valid
-	CodeRoleRequired     Code = "role_required"      // the key's role isn't trusted with this
-	CodeNotPublishable   Code = "not_publishable"    // with the check that says why
-	CodeEffectiveTooSoon Code = "effective_too_soon" // not every instance could know it by then
-	CodeVersionNotFound  Code = "version_not_found"
+	CodeKeyRequired  Code = "key_required"  // no key of an administrator, or one that isn't valid
+	CodeRoleRequired Code = "role_required" // the key's role isn't trusted with this
+	// CodeKeyOfOtherEnvironment is a key of development in production, or the reverse.
+	CodeKeyOfOtherEnvironment Code = "key_of_other_environment"
+	CodeKeyNotFound           Code = "key_not_found"
+	CodeNotPublishable        Code = "not_publishable"    // with the check that says why
+	CodeEffectiveTooSoon      Code = "effective_too_soon" // not every instance could know it by then
+	CodeVersionNotFound       Code = "version_not_found"
 	// CodeCapacityBelowBooked says how many are booked.
 	CodeCapacityBelowBooked Code = "capacity_below_booked"
 	CodeVersionMoved        Code = "version_moved" // somebody else published since the caller looked

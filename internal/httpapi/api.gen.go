@@ -17,7 +17,38 @@ import (
 
 	"github.com/labstack/echo/v4"
 	"github.com/oapi-codegen/runtime"
+	openapi_types "github.com/oapi-codegen/runtime/types"
 )
+
+// Defines values for AdminRole.
+const (
+	AdminRoleClinic    AdminRole = "clinic"
+	AdminRoleEditor    AdminRole = "editor"
+	AdminRoleOperator  AdminRole = "operator"
+	AdminRoleOwner     AdminRole = "owner"
+	AdminRolePublisher AdminRole = "publisher"
+	AdminRoleViewer    AdminRole = "viewer"
+)
+
+// Valid indicates whether the value is a known member of the AdminRole enum.
+func (e AdminRole) Valid() bool {
+	switch e {
+	case AdminRoleClinic:
+		return true
+	case AdminRoleEditor:
+		return true
+	case AdminRoleOperator:
+		return true
+	case AdminRoleOwner:
+		return true
+	case AdminRolePublisher:
+		return true
+	case AdminRoleViewer:
+		return true
+	default:
+		return false
+	}
+}
 
 // Defines values for BookingStatus.
 const (
@@ -159,60 +190,62 @@ func (e MyCampaignStep) Valid() bool {
 
 // Defines values for ProblemCode.
 const (
-	ProblemCodeAddressLimit         ProblemCode = "address_limit"
-	ProblemCodeAdmissionExpired     ProblemCode = "admission_expired"
-	ProblemCodeAdmissionOfAnother   ProblemCode = "admission_of_another"
-	ProblemCodeAdmissionRequired    ProblemCode = "admission_required"
-	ProblemCodeAlreadyBooked        ProblemCode = "already_booked"
-	ProblemCodeBodyTooLarge         ProblemCode = "body_too_large"
-	ProblemCodeCampaignNotFound     ProblemCode = "campaign_not_found"
-	ProblemCodeCapacityBelowBooked  ProblemCode = "capacity_below_booked"
-	ProblemCodeChangeClosed         ProblemCode = "change_closed"
-	ProblemCodeCodeWrong            ProblemCode = "code_wrong"
-	ProblemCodeCodesLimit           ProblemCode = "codes_limit"
-	ProblemCodeCrossOrigin          ProblemCode = "cross_origin"
-	ProblemCodeEffectiveTooSoon     ProblemCode = "effective_too_soon"
-	ProblemCodeHoldEnding           ProblemCode = "hold_ending"
-	ProblemCodeHoldExpired          ProblemCode = "hold_expired"
-	ProblemCodeHoldLimit            ProblemCode = "hold_limit"
-	ProblemCodeHoldOfAnother        ProblemCode = "hold_of_another"
-	ProblemCodeHoldReleased         ProblemCode = "hold_released"
-	ProblemCodeHoldSpent            ProblemCode = "hold_spent"
-	ProblemCodeHoldTokenInvalid     ProblemCode = "hold_token_invalid"
-	ProblemCodeHoldsOther           ProblemCode = "holds_other"
-	ProblemCodeInternal             ProblemCode = "internal"
-	ProblemCodeInvalidRequest       ProblemCode = "invalid_request"
-	ProblemCodeKeyRequired          ProblemCode = "key_required"
-	ProblemCodeMalformedJson        ProblemCode = "malformed_json"
-	ProblemCodeMethodNotAllowed     ProblemCode = "method_not_allowed"
-	ProblemCodeNoBooking            ProblemCode = "no_booking"
-	ProblemCodeNoHold               ProblemCode = "no_hold"
-	ProblemCodeNotEligible          ProblemCode = "not_eligible"
-	ProblemCodeNotFound             ProblemCode = "not_found"
-	ProblemCodeNotPublishable       ProblemCode = "not_publishable"
-	ProblemCodeOutcomeUnknown       ProblemCode = "outcome_unknown"
-	ProblemCodeOverloaded           ProblemCode = "overloaded"
-	ProblemCodePersonsPerPhone      ProblemCode = "persons_per_phone"
-	ProblemCodePhoneLimit           ProblemCode = "phone_limit"
-	ProblemCodePhoneUnsupported     ProblemCode = "phone_unsupported"
-	ProblemCodeRegionNotFound       ProblemCode = "region_not_found"
-	ProblemCodeReplacedGone         ProblemCode = "replaced_gone"
-	ProblemCodeResendTooSoon        ProblemCode = "resend_too_soon"
-	ProblemCodeRoleRequired         ProblemCode = "role_required"
-	ProblemCodeRoomNotFound         ProblemCode = "room_not_found"
-	ProblemCodeRulesUnconfirmed     ProblemCode = "rules_unconfirmed"
-	ProblemCodeSchemeNotOffered     ProblemCode = "scheme_not_offered"
-	ProblemCodeSessionExpired       ProblemCode = "session_expired"
-	ProblemCodeSessionRequired      ProblemCode = "session_required"
-	ProblemCodeSiteNotFound         ProblemCode = "site_not_found"
-	ProblemCodeSlotClosed           ProblemCode = "slot_closed"
-	ProblemCodeSlotFull             ProblemCode = "slot_full"
-	ProblemCodeSlotNotFound         ProblemCode = "slot_not_found"
-	ProblemCodeStoreUnavailable     ProblemCode = "store_unavailable"
-	ProblemCodeUnsupportedMediaType ProblemCode = "unsupported_media_type"
-	ProblemCodeVerificationOver     ProblemCode = "verification_over"
-	ProblemCodeVersionMoved         ProblemCode = "version_moved"
-	ProblemCodeVersionNotFound      ProblemCode = "version_not_found"
+	ProblemCodeAddressLimit          ProblemCode = "address_limit"
+	ProblemCodeAdmissionExpired      ProblemCode = "admission_expired"
+	ProblemCodeAdmissionOfAnother    ProblemCode = "admission_of_another"
+	ProblemCodeAdmissionRequired     ProblemCode = "admission_required"
+	ProblemCodeAlreadyBooked         ProblemCode = "already_booked"
+	ProblemCodeBodyTooLarge          ProblemCode = "body_too_large"
+	ProblemCodeCampaignNotFound      ProblemCode = "campaign_not_found"
+	ProblemCodeCapacityBelowBooked   ProblemCode = "capacity_below_booked"
+	ProblemCodeChangeClosed          ProblemCode = "change_closed"
+	ProblemCodeCodeWrong             ProblemCode = "code_wrong"
+	ProblemCodeCodesLimit            ProblemCode = "codes_limit"
+	ProblemCodeCrossOrigin           ProblemCode = "cross_origin"
+	ProblemCodeEffectiveTooSoon      ProblemCode = "effective_too_soon"
+	ProblemCodeHoldEnding            ProblemCode = "hold_ending"
+	ProblemCodeHoldExpired           ProblemCode = "hold_expired"
+	ProblemCodeHoldLimit             ProblemCode = "hold_limit"
+	ProblemCodeHoldOfAnother         ProblemCode = "hold_of_another"
+	ProblemCodeHoldReleased          ProblemCode = "hold_released"
+	ProblemCodeHoldSpent             ProblemCode = "hold_spent"
+	ProblemCodeHoldTokenInvalid      ProblemCode = "hold_token_invalid"
+	ProblemCodeHoldsOther            ProblemCode = "holds_other"
+	ProblemCodeInternal              ProblemCode = "internal"
+	ProblemCodeInvalidRequest        ProblemCode = "invalid_request"
+	ProblemCodeKeyNotFound           ProblemCode = "key_not_found"
+	ProblemCodeKeyOfOtherEnvironment ProblemCode = "key_of_other_environment"
+	ProblemCodeKeyRequired           ProblemCode = "key_required"
+	ProblemCodeMalformedJson         ProblemCode = "malformed_json"
+	ProblemCodeMethodNotAllowed      ProblemCode = "method_not_allowed"
+	ProblemCodeNoBooking             ProblemCode = "no_booking"
+	ProblemCodeNoHold                ProblemCode = "no_hold"
+	ProblemCodeNotEligible           ProblemCode = "not_eligible"
+	ProblemCodeNotFound              ProblemCode = "not_found"
+	ProblemCodeNotPublishable        ProblemCode = "not_publishable"
+	ProblemCodeOutcomeUnknown        ProblemCode = "outcome_unknown"
+	ProblemCodeOverloaded            ProblemCode = "overloaded"
+	ProblemCodePersonsPerPhone       ProblemCode = "persons_per_phone"
+	ProblemCodePhoneLimit            ProblemCode = "phone_limit"
+	ProblemCodePhoneUnsupported      ProblemCode = "phone_unsupported"
+	ProblemCodeRegionNotFound        ProblemCode = "region_not_found"
+	ProblemCodeReplacedGone          ProblemCode = "replaced_gone"
+	ProblemCodeResendTooSoon         ProblemCode = "resend_too_soon"
+	ProblemCodeRoleRequired          ProblemCode = "role_required"
+	ProblemCodeRoomNotFound          ProblemCode = "room_not_found"
+	ProblemCodeRulesUnconfirmed      ProblemCode = "rules_unconfirmed"
+	ProblemCodeSchemeNotOffered      ProblemCode = "scheme_not_offered"
+	ProblemCodeSessionExpired        ProblemCode = "session_expired"
+	ProblemCodeSessionRequired       ProblemCode = "session_required"
+	ProblemCodeSiteNotFound          ProblemCode = "site_not_found"
+	ProblemCodeSlotClosed            ProblemCode = "slot_closed"
+	ProblemCodeSlotFull              ProblemCode = "slot_full"
+	ProblemCodeSlotNotFound          ProblemCode = "slot_not_found"
+	ProblemCodeStoreUnavailable      ProblemCode = "store_unavailable"
+	ProblemCodeUnsupportedMediaType  ProblemCode = "unsupported_media_type"
+	ProblemCodeVerificationOver      ProblemCode = "verification_over"
+	ProblemCodeVersionMoved          ProblemCode = "version_moved"
+	ProblemCodeVersionNotFound       ProblemCode = "version_not_found"
 )
 
 // Valid indicates whether the value is a known member of the ProblemCode enum.
@@ -263,6 +296,10 @@ func (e ProblemCode) Valid() bool {
 	case ProblemCodeInternal:
 		return true
 	case ProblemCodeInvalidRequest:
+		return true
+	case ProblemCodeKeyNotFound:
+		return true
+	case ProblemCodeKeyOfOtherEnvironment:
 		return true
 	case ProblemCodeKeyRequired:
 		return true
@@ -352,6 +389,24 @@ func (e SlotState) Valid() bool {
 	}
 }
 
+// AdminKey defines model for AdminKey.
+type AdminKey struct {
+	CampaignId *string   `json:"campaign_id,omitempty"`
+	CreatedAt  time.Time `json:"created_at"`
+
+	// CreatedBy The key that made it, or `command`.
+	CreatedBy string     `json:"created_by"`
+	ExpiresAt time.Time  `json:"expires_at"`
+	KeyId     string     `json:"key_id"`
+	Name      string     `json:"name"`
+	RevokedAt *time.Time `json:"revoked_at,omitempty"`
+	Role      AdminRole  `json:"role"`
+	SiteId    *string    `json:"site_id,omitempty"`
+}
+
+// AdminRole defines model for AdminRole.
+type AdminRole string
+
 // Admission defines model for Admission.
 type Admission struct {
 	// Admission For the header `Jari-Admission`.
@@ -372,6 +427,40 @@ type Alternative struct {
 	SiteId    string    `json:"site_id"`
 	SlotId    string    `json:"slot_id"`
 	StartsAt  time.Time `json:"starts_at"`
+}
+
+// AuditEntry defines model for AuditEntry.
+type AuditEntry struct {
+	Act   string `json:"act"`
+	Actor string `json:"actor"`
+
+	// At Real time.
+	At      time.Time              `json:"at"`
+	Details map[string]interface{} `json:"details"`
+	EntryId int64                  `json:"entry_id"`
+
+	// From The address that the actor asked from.
+	From *string `json:"from,omitempty"`
+
+	// Number Its place in the chain; missing for the second until it has one.
+	Number   *int64  `json:"number,omitempty"`
+	PersonId *string `json:"person_id,omitempty"`
+	Reason   *string `json:"reason,omitempty"`
+	Subject  string  `json:"subject"`
+}
+
+// AuditHead defines model for AuditHead.
+type AuditHead struct {
+	// Head The number and the hash, as `jari audit verify --head` reads them.
+	Head string `json:"head"`
+
+	// Number How many entries are chained.
+	Number int64 `json:"number"`
+}
+
+// AuditList defines model for AuditList.
+type AuditList struct {
+	Entries []AuditEntry `json:"entries"`
 }
 
 // Booking defines model for Booking.
@@ -531,6 +620,19 @@ type Inbox struct {
 	Messages []Message `json:"messages"`
 }
 
+// KeyList defines model for KeyList.
+type KeyList struct {
+	Keys []AdminKey `json:"keys"`
+}
+
+// MadeKey defines model for MadeKey.
+type MadeKey struct {
+	Details AdminKey `json:"details"`
+
+	// Key The key itself; it is shown this once.
+	Key string `json:"key"`
+}
+
 // Me defines model for Me.
 type Me struct {
 	Campaigns []MyCampaign `json:"campaigns"`
@@ -565,6 +667,22 @@ type MyCampaign struct {
 
 // MyCampaignStep choose: pick a slot. confirm: a hold is live, confirm it (with a booking, it moves that). booked: there is an active booking.
 type MyCampaignStep string
+
+// NewKey defines model for NewKey.
+type NewKey struct {
+	// CampaignId With `clinic`.
+	CampaignId *string `json:"campaign_id,omitempty"`
+
+	// Days How long it lasts.
+	Days *int `json:"days,omitempty"`
+
+	// Name Whose key it is.
+	Name string    `json:"name"`
+	Role AdminRole `json:"role"`
+
+	// SiteId With `clinic`: the one site that the key is for.
+	SiteId *string `json:"site_id,omitempty"`
+}
 
 // NextOpening The next wave that will admit this person, and from when on they can use it.
 type NextOpening struct {
@@ -915,6 +1033,22 @@ type Unavailable = Problem
 // Unsupported defines model for Unsupported.
 type Unsupported = Problem
 
+// ListAuditParams defines parameters for ListAudit.
+type ListAuditParams struct {
+	// Before Only entries with lower ids; for the next page.
+	Before *int64 `form:"before,omitempty" json:"before,omitempty"`
+
+	// Actor Only what this actor did: `key:` and a key's id, `command` or `system`.
+	Actor *string `form:"actor,omitempty" json:"actor,omitempty"`
+
+	// Act Only this kind of act.
+	Act *string `form:"act,omitempty" json:"act,omitempty"`
+
+	// Person Only what was about this person.
+	Person *openapi_types.UUID `form:"person,omitempty" json:"person,omitempty"`
+	Limit  *int                `form:"limit,omitempty" json:"limit,omitempty"`
+}
+
 // GetRegionDayParams defines parameters for GetRegionDay.
 type GetRegionDayParams struct {
 	// IfNoneMatch The ETag that the caller has.
@@ -950,6 +1084,9 @@ type PublishVersionJSONRequestBody = Publication
 
 // RollbackVersionJSONRequestBody defines body for RollbackVersion for application/json ContentType.
 type RollbackVersionJSONRequestBody = Rollback
+
+// CreateKeyJSONRequestBody defines body for CreateKey for application/json ContentType.
+type CreateKeyJSONRequestBody = NewKey
 
 // ConfirmBookingJSONRequestBody defines body for ConfirmBooking for application/json ContentType.
 type ConfirmBookingJSONRequestBody = BookingRequest
@@ -1184,6 +1321,12 @@ func (a Reason) MarshalJSON() ([]byte, error) {
 
 // ServerInterface represents all server handlers.
 type ServerInterface interface {
+	// ListAudit Who did what, when, from where, about whom and why, newest first
+	// (GET /admin/v1/audit)
+	ListAudit(ctx echo.Context, params ListAuditParams) error
+	// GetAuditHead The last link of the audit's chain
+	// (GET /admin/v1/audit/head)
+	GetAuditHead(ctx echo.Context) error
 	// CheckCampaign What would publishing this document do?
 	// (POST /admin/v1/campaigns/{campaign}/check)
 	CheckCampaign(ctx echo.Context, campaign CampaignPath) error
@@ -1199,6 +1342,15 @@ type ServerInterface interface {
 	// RollbackVersion Publish an earlier document again
 	// (POST /admin/v1/campaigns/{campaign}/versions/{version}/rollback)
 	RollbackVersion(ctx echo.Context, campaign CampaignPath, version int64) error
+	// ListKeys All keys of administrators, the newest first
+	// (GET /admin/v1/keys)
+	ListKeys(ctx echo.Context) error
+	// CreateKey Make a key
+	// (POST /admin/v1/keys)
+	CreateKey(ctx echo.Context) error
+	// RevokeKey End a key now
+	// (DELETE /admin/v1/keys/{key})
+	RevokeKey(ctx echo.Context, key string) error
 	// ListInbox The messages that would have been sent, newest first
 	// (GET /dev/inbox)
 	ListInbox(ctx echo.Context) error
@@ -1267,6 +1419,61 @@ type ServerInterface interface {
 // ServerInterfaceWrapper converts echo contexts to parameters.
 type ServerInterfaceWrapper struct {
 	Handler ServerInterface
+}
+
+// ListAudit converts echo context to params.
+func (w *ServerInterfaceWrapper) ListAudit(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListAuditParams
+	// ------------- Optional query parameter "before" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "before", ctx.QueryParams(), &params.Before, runtime.BindQueryParameterOptions{Type: "integer", Format: "int64"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter before: %s", err))
+	}
+
+	// ------------- Optional query parameter "actor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "actor", ctx.QueryParams(), &params.Actor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter actor: %s", err))
+	}
+
+	// ------------- Optional query parameter "act" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "act", ctx.QueryParams(), &params.Act, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter act: %s", err))
+	}
+
+	// ------------- Optional query parameter "person" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "person", ctx.QueryParams(), &params.Person, runtime.BindQueryParameterOptions{Type: "string", Format: "uuid"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter person: %s", err))
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListAudit(ctx, params)
+	return err
+}
+
+// GetAuditHead converts echo context to params.
+func (w *ServerInterfaceWrapper) GetAuditHead(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetAuditHead(ctx)
+	return err
 }
 
 // CheckCampaign converts echo context to params.
@@ -1362,6 +1569,40 @@ func (w *ServerInterfaceWrapper) RollbackVersion(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.RollbackVersion(ctx, campaign, version)
+	return err
+}
+
+// ListKeys converts echo context to params.
+func (w *ServerInterfaceWrapper) ListKeys(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListKeys(ctx)
+	return err
+}
+
+// CreateKey converts echo context to params.
+func (w *ServerInterfaceWrapper) CreateKey(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.CreateKey(ctx)
+	return err
+}
+
+// RevokeKey converts echo context to params.
+func (w *ServerInterfaceWrapper) RevokeKey(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "key" -------------
+	var key string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "key", ctx.Param("key"), &key, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter key: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.RevokeKey(ctx, key)
 	return err
 }
 
@@ -1874,6 +2115,11 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.POST(options.BaseURL+"/admin/v1/campaigns/:campaign/versions", wrapper.PublishVersion, options.OperationMiddlewares["publishVersion"]...)
 	router.POST(options.BaseURL+"/admin/v1/campaigns/:campaign/versions/:version/rollback", wrapper.RollbackVersion, options.OperationMiddlewares["rollbackVersion"]...)
 	router.PATCH(options.BaseURL+"/admin/v1/campaigns/:campaign/slots/:slot", wrapper.ChangeSlot, options.OperationMiddlewares["changeSlot"]...)
+	router.GET(options.BaseURL+"/admin/v1/keys", wrapper.ListKeys, options.OperationMiddlewares["listKeys"]...)
+	router.POST(options.BaseURL+"/admin/v1/keys", wrapper.CreateKey, options.OperationMiddlewares["createKey"]...)
+	router.DELETE(options.BaseURL+"/admin/v1/keys/:key", wrapper.RevokeKey, options.OperationMiddlewares["revokeKey"]...)
+	router.GET(options.BaseURL+"/admin/v1/audit", wrapper.ListAudit, options.OperationMiddlewares["listAudit"]...)
+	router.GET(options.BaseURL+"/admin/v1/audit/head", wrapper.GetAuditHead, options.OperationMiddlewares["getAuditHead"]...)
 	router.GET(options.BaseURL+"/dev/inbox", wrapper.ListInbox, options.OperationMiddlewares["listInbox"]...)
 
 }
@@ -1919,6 +2165,215 @@ type UnavailableApplicationProblemPlusJSONResponse struct {
 }
 
 type UnsupportedApplicationProblemPlusJSONResponse Problem
+
+type ListAuditRequestObject struct {
+	Params ListAuditParams
+}
+
+type ListAuditResponseObject interface {
+	VisitListAuditResponse(w http.ResponseWriter) error
+}
+
+type ListAudit200JSONResponse AuditList
+
+func (response ListAudit200JSONResponse) VisitListAuditResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAudit400ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response ListAudit400ApplicationProblemPlusJSONResponse) VisitListAuditResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAudit401ApplicationProblemPlusJSONResponse struct {
+	KeyRequiredApplicationProblemPlusJSONResponse
+}
+
+func (response ListAudit401ApplicationProblemPlusJSONResponse) VisitListAuditResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAudit403ApplicationProblemPlusJSONResponse struct {
+	RoleRequiredApplicationProblemPlusJSONResponse
+}
+
+func (response ListAudit403ApplicationProblemPlusJSONResponse) VisitListAuditResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAudit500ApplicationProblemPlusJSONResponse struct {
+	InternalApplicationProblemPlusJSONResponse
+}
+
+func (response ListAudit500ApplicationProblemPlusJSONResponse) VisitListAuditResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAudit503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ListAudit503ApplicationProblemPlusJSONResponse) VisitListAuditResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetAuditHeadRequestObject struct {
+}
+
+type GetAuditHeadResponseObject interface {
+	VisitGetAuditHeadResponse(w http.ResponseWriter) error
+}
+
+type GetAuditHead200JSONResponse AuditHead
+
+func (response GetAuditHead200JSONResponse) VisitGetAuditHeadResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetAuditHead400ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response GetAuditHead400ApplicationProblemPlusJSONResponse) VisitGetAuditHeadResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetAuditHead401ApplicationProblemPlusJSONResponse struct {
+	KeyRequiredApplicationProblemPlusJSONResponse
+}
+
+func (response GetAuditHead401ApplicationProblemPlusJSONResponse) VisitGetAuditHeadResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetAuditHead403ApplicationProblemPlusJSONResponse struct {
+	RoleRequiredApplicationProblemPlusJSONResponse
+}
+
+func (response GetAuditHead403ApplicationProblemPlusJSONResponse) VisitGetAuditHeadResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetAuditHead500ApplicationProblemPlusJSONResponse struct {
+	InternalApplicationProblemPlusJSONResponse
+}
+
+func (response GetAuditHead500ApplicationProblemPlusJSONResponse) VisitGetAuditHeadResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetAuditHead503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response GetAuditHead503ApplicationProblemPlusJSONResponse) VisitGetAuditHeadResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
 
 type CheckCampaignRequestObject struct {
 	Campaign CampaignPath `json:"campaign"`
@@ -2671,6 +3126,380 @@ type RollbackVersion503ApplicationProblemPlusJSONResponse struct {
 }
 
 func (response RollbackVersion503ApplicationProblemPlusJSONResponse) VisitRollbackVersionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListKeysRequestObject struct {
+}
+
+type ListKeysResponseObject interface {
+	VisitListKeysResponse(w http.ResponseWriter) error
+}
+
+type ListKeys200JSONResponse KeyList
+
+func (response ListKeys200JSONResponse) VisitListKeysResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListKeys400ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response ListKeys400ApplicationProblemPlusJSONResponse) VisitListKeysResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListKeys401ApplicationProblemPlusJSONResponse struct {
+	KeyRequiredApplicationProblemPlusJSONResponse
+}
+
+func (response ListKeys401ApplicationProblemPlusJSONResponse) VisitListKeysResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListKeys403ApplicationProblemPlusJSONResponse struct {
+	RoleRequiredApplicationProblemPlusJSONResponse
+}
+
+func (response ListKeys403ApplicationProblemPlusJSONResponse) VisitListKeysResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListKeys500ApplicationProblemPlusJSONResponse struct {
+	InternalApplicationProblemPlusJSONResponse
+}
+
+func (response ListKeys500ApplicationProblemPlusJSONResponse) VisitListKeysResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListKeys503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ListKeys503ApplicationProblemPlusJSONResponse) VisitListKeysResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateKeyRequestObject struct {
+	Body *CreateKeyJSONRequestBody
+}
+
+type CreateKeyResponseObject interface {
+	VisitCreateKeyResponse(w http.ResponseWriter) error
+}
+
+type CreateKey201JSONResponse MadeKey
+
+func (response CreateKey201JSONResponse) VisitCreateKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateKey400ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response CreateKey400ApplicationProblemPlusJSONResponse) VisitCreateKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateKey401ApplicationProblemPlusJSONResponse struct {
+	KeyRequiredApplicationProblemPlusJSONResponse
+}
+
+func (response CreateKey401ApplicationProblemPlusJSONResponse) VisitCreateKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateKey403ApplicationProblemPlusJSONResponse struct {
+	RoleRequiredApplicationProblemPlusJSONResponse
+}
+
+func (response CreateKey403ApplicationProblemPlusJSONResponse) VisitCreateKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateKey404ApplicationProblemPlusJSONResponse Problem
+
+func (response CreateKey404ApplicationProblemPlusJSONResponse) VisitCreateKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateKey413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response CreateKey413ApplicationProblemPlusJSONResponse) VisitCreateKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateKey415ApplicationProblemPlusJSONResponse struct {
+	UnsupportedApplicationProblemPlusJSONResponse
+}
+
+func (response CreateKey415ApplicationProblemPlusJSONResponse) VisitCreateKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateKey500ApplicationProblemPlusJSONResponse struct {
+	InternalApplicationProblemPlusJSONResponse
+}
+
+func (response CreateKey500ApplicationProblemPlusJSONResponse) VisitCreateKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateKey503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response CreateKey503ApplicationProblemPlusJSONResponse) VisitCreateKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokeKeyRequestObject struct {
+	Key string `json:"key"`
+}
+
+type RevokeKeyResponseObject interface {
+	VisitRevokeKeyResponse(w http.ResponseWriter) error
+}
+
+type RevokeKey200JSONResponse AdminKey
+
+func (response RevokeKey200JSONResponse) VisitRevokeKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokeKey400ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response RevokeKey400ApplicationProblemPlusJSONResponse) VisitRevokeKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokeKey401ApplicationProblemPlusJSONResponse struct {
+	KeyRequiredApplicationProblemPlusJSONResponse
+}
+
+func (response RevokeKey401ApplicationProblemPlusJSONResponse) VisitRevokeKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokeKey403ApplicationProblemPlusJSONResponse struct {
+	RoleRequiredApplicationProblemPlusJSONResponse
+}
+
+func (response RevokeKey403ApplicationProblemPlusJSONResponse) VisitRevokeKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokeKey404ApplicationProblemPlusJSONResponse Problem
+
+func (response RevokeKey404ApplicationProblemPlusJSONResponse) VisitRevokeKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokeKey500ApplicationProblemPlusJSONResponse struct {
+	InternalApplicationProblemPlusJSONResponse
+}
+
+func (response RevokeKey500ApplicationProblemPlusJSONResponse) VisitRevokeKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokeKey503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response RevokeKey503ApplicationProblemPlusJSONResponse) VisitRevokeKeyResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -5170,6 +5999,12 @@ func (response ResendVerification503ApplicationProblemPlusJSONResponse) VisitRes
 
 // StrictServerInterface represents all server handlers.
 type StrictServerInterface interface {
+	// ListAudit Who did what, when, from where, about whom and why, newest first
+	// (GET /admin/v1/audit)
+	ListAudit(ctx context.Context, request ListAuditRequestObject) (ListAuditResponseObject, error)
+	// GetAuditHead The last link of the audit's chain
+	// (GET /admin/v1/audit/head)
+	GetAuditHead(ctx context.Context, request GetAuditHeadRequestObject) (GetAuditHeadResponseObject, error)
 	// CheckCampaign What would publishing this document do?
 	// (POST /admin/v1/campaigns/{campaign}/check)
 	CheckCampaign(ctx context.Context, request CheckCampaignRequestObject) (CheckCampaignResponseObject, error)
@@ -5185,6 +6020,15 @@ type StrictServerInterface interface {
 	// RollbackVersion Publish an earlier document again
 	// (POST /admin/v1/campaigns/{campaign}/versions/{version}/rollback)
 	RollbackVersion(ctx context.Context, request RollbackVersionRequestObject) (RollbackVersionResponseObject, error)
+	// ListKeys All keys of administrators, the newest first
+	// (GET /admin/v1/keys)
+	ListKeys(ctx context.Context, request ListKeysRequestObject) (ListKeysResponseObject, error)
+	// CreateKey Make a key
+	// (POST /admin/v1/keys)
+	CreateKey(ctx context.Context, request CreateKeyRequestObject) (CreateKeyResponseObject, error)
+	// RevokeKey End a key now
+	// (DELETE /admin/v1/keys/{key})
+	RevokeKey(ctx context.Context, request RevokeKeyRequestObject) (RevokeKeyResponseObject, error)
 	// ListInbox The messages that would have been sent, newest first
 	// (GET /dev/inbox)
 	ListInbox(ctx context.Context, request ListInboxRequestObject) (ListInboxResponseObject, error)
@@ -5260,6 +6104,54 @@ func NewStrictHandler(ssi StrictServerInterface, middlewares []StrictMiddlewareF
 type strictHandler struct {
 	ssi         StrictServerInterface
 	middlewares []StrictMiddlewareFunc
+}
+
+// ListAudit operation middleware
+func (sh *strictHandler) ListAudit(ctx echo.Context, params ListAuditParams) error {
+	var request ListAuditRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListAudit(ctx.Request().Context(), request.(ListAuditRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListAudit")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListAuditResponseObject); ok {
+		return validResponse.VisitListAuditResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetAuditHead operation middleware
+func (sh *strictHandler) GetAuditHead(ctx echo.Context) error {
+	var request GetAuditHeadRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetAuditHead(ctx.Request().Context(), request.(GetAuditHeadRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetAuditHead")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetAuditHeadResponseObject); ok {
+		return validResponse.VisitGetAuditHeadResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
 }
 
 // CheckCampaign operation middleware
@@ -5478,6 +6370,100 @@ func (sh *strictHandler) RollbackVersion(ctx echo.Context, campaign CampaignPath
 		return err
 	} else if validResponse, ok := response.(RollbackVersionResponseObject); ok {
 		return validResponse.VisitRollbackVersionResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListKeys operation middleware
+func (sh *strictHandler) ListKeys(ctx echo.Context) error {
+	var request ListKeysRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListKeys(ctx.Request().Context(), request.(ListKeysRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListKeys")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListKeysResponseObject); ok {
+		return validResponse.VisitListKeysResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// CreateKey operation middleware
+func (sh *strictHandler) CreateKey(ctx echo.Context) error {
+	var request CreateKeyRequestObject
+
+	var body CreateKeyJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CreateKey(ctx.Request().Context(), request.(CreateKeyRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CreateKey")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CreateKeyResponseObject); ok {
+		return validResponse.VisitCreateKeyResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// RevokeKey operation middleware
+func (sh *strictHandler) RevokeKey(ctx echo.Context, key string) error {
+	var request RevokeKeyRequestObject
+
+	request.Key = key
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.RevokeKey(ctx.Request().Context(), request.(RevokeKeyRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RevokeKey")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(RevokeKeyResponseObject); ok {
+		return validResponse.VisitRevokeKeyResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

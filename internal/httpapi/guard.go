@@ -7,6 +7,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"jari/internal/audit"
 	"jari/internal/fault"
 	"jari/internal/identity"
 	"jari/internal/staff"
@@ -65,7 +66,11 @@ func (s *Server) guard(g guard) echo.MiddlewareFunc {
 			if err := s.identify(c, g, &a); err != nil {
 				return err
 			}
-			c.SetRequest(r.WithContext(context.WithValue(r.Context(), askingKey{}, a)))
+			ctx := context.WithValue(r.Context(), askingKey{}, a)
+			if a.key.ID != "" {
+				ctx = audit.With(ctx, audit.KeyActor(a.key.ID), c.RealIP()) // what is done from here on is this key's
+			}
+			c.SetRequest(r.WithContext(ctx))
 			return next(c)
 		}
 	}
@@ -82,8 +87,8 @@ func (s *Server) identify(c echo.Context, g guard, a *asking) (err error) {
 		if a.session, err = s.authenticate(c); err == nil {
 			err = s.admitted(c, a.session)
 		}
-	case publisher:
-		a.key, err = s.administrator(c, staff.Publisher)
+	default: // an administrator's role
+		a.key, err = s.administrator(c, staff.Role(g))
 	}
 	return err
 }
@@ -96,7 +101,7 @@ func (s *Server) administrator(c echo.Context, role staff.Role) (staff.Key, erro
 		return staff.Key{}, fault.New(fault.Unauthenticated, fault.CodeKeyRequired)
 	}
 	key, err := s.Staff.Authenticate(c.Request().Context(), text)
-	if err == nil && key.Role != role {
+	if err == nil && !key.Role.May(role) {
 		err = fault.New(fault.Forbidden, fault.CodeRoleRequired)
 	}
 	return key, err

@@ -3,11 +3,13 @@ package httpapi
 import (
 	"fmt"
 	"net/http"
+	"slices"
 
 	"github.com/labstack/echo/v4"
 	"github.com/swaggest/swgui"
 	"github.com/swaggest/swgui/v5emb"
 
+	"jari/internal/staff"
 	"jari/openapi"
 )
 
@@ -19,8 +21,17 @@ const (
 	person   guard = "person"   // a session of a person
 	admitted guard = "admitted" // a session, and an admission of the same person to this campaign
 
-	publisher guard = "publisher" // a key of an administrator with this role
+	// A key of an administrator whose role is trusted with what this one is; staff.Role.May has the matrix.
+	viewer    = guard(staff.Viewer)
+	clinic    = guard(staff.Clinic)
+	operator  = guard(staff.Operator)
+	editor    = guard(staff.Editor)
+	publisher = guard(staff.Publisher)
+	owner     = guard(staff.Owner)
 )
+
+// guards are all that an operation may name.
+var guards = []guard{public, person, admitted, viewer, clinic, operator, editor, publisher, owner}
 
 // operation is a line of the route table.
 type operation struct {
@@ -58,11 +69,16 @@ var operations = []operation{
 	{"getCalendar", person},
 	{"cancelBooking", person},
 	// Administration.
-	{"checkCampaign", publisher},
-	{"listVersions", publisher},
+	{"checkCampaign", editor},
+	{"listVersions", viewer},
 	{"publishVersion", publisher},
 	{"rollbackVersion", publisher},
-	{"changeSlot", publisher},
+	{"changeSlot", editor},
+	{"listKeys", owner},
+	{"createKey", owner},
+	{"revokeKey", owner},
+	{"listAudit", owner},
+	{"getAuditHead", viewer},
 	// In development only.
 	{"listInbox", public},
 }
@@ -77,14 +93,14 @@ func (s *Server) register(e *echo.Echo) error {
 	if err != nil {
 		return err
 	}
-	guards := make(map[string]guard, len(operations))
+	declaredAs := make(map[string]guard, len(operations))
 	for _, o := range operations {
-		guards[o.id] = o.guard
+		declaredAs[o.id] = o.guard
 	}
 	middlewares := make(map[string][]echo.MiddlewareFunc, len(operations))
 	for id, c := range contract.operations {
-		g, declared := guards[id]
-		if !declared || g != c.guard {
+		g, declared := declaredAs[id]
+		if !declared || g != c.guard || !slices.Contains(guards, g) {
 			return fmt.Errorf("operation %s has the guard %q in the contract and %q in the route table", id, c.guard, g)
 		}
 		if c.developmentOnly && !s.Development {

@@ -18,6 +18,7 @@ import (
 	"github.com/labstack/echo/v4/middleware"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"jari/internal/audit"
 	"jari/internal/booking"
 	"jari/internal/campaign"
 	"jari/internal/clock"
@@ -37,6 +38,7 @@ type Options struct {
 	Rooms     *waitingroom.Service
 	Messages  *notify.Service
 	Staff     *staff.Service
+	Audit     *audit.Log
 	Clock     clock.Clock
 	Log       *slog.Logger
 	Metrics   prometheus.Registerer

@@ -10,6 +10,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/redis/go-redis/v9"
 
+	"jari/internal/audit"
 	"jari/internal/clock"
 	"jari/internal/fault"
 	"jari/internal/localstores"
@@ -209,7 +210,9 @@ func TestSlotsAreChangedAtOnce(t *testing.T) {
 	place := h.places(t, "here")[0]
 	number := func(n int) *int { return &n }
 	state := func(s slot.State) *slot.State { return &s }
-	change := func(c slot.Change) (slot.Copy, error) { return h.Change(t.Context(), "night", place.ID, c) }
+	change := func(c slot.Change) (slot.Copy, error) {
+		return h.Change(audit.With(t.Context(), audit.System, ""), "night", place.ID, c)
+	}
 	must := func(c slot.Change) slot.Copy {
 		t.Helper()
 		now, err := change(c)
@@ -250,6 +253,6 @@ func TestSlotsAreChangedAtOnce(t *testing.T) {
 	if now := must(slot.Change{}); now.Capacity != 9 || now.State != slot.Open {
 		t.Fatalf("the refusal changed something: %+v", now)
 	}
-	_, err = h.Change(t.Context(), "night", 999_999, slot.Change{Capacity: number(2)})
+	_, err = h.Change(audit.With(t.Context(), audit.System, ""), "night", 999_999, slot.Change{Capacity: number(2)})
 	refused(t, err, fault.CodeSlotNotFound)
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/redis/go-redis/v9"
 	"golang.org/x/sync/singleflight"
 
+	"jari/internal/audit"
 	"jari/internal/campaign"
 	"jari/internal/clock"
 	"jari/internal/fault"
@@ -39,6 +40,7 @@ type Service struct {
 	tokens    *token.Box
 	limits    Limits
 	log       *slog.Logger
+	audit     *audit.Log
 
 	placer *placer
 	loads  singleflight.Group
@@ -64,7 +66,7 @@ func NewService(
 ) (*Service, error) {
 	s := &Service{
 		pool: pool, redis: client, campaigns: campaigns, clock: clk, tokens: tokens, limits: limits, log: log,
-		placer: newPlacer(client, limits.Queue), started: clk.Real(),
+		audit: audit.NewLog(pool, clk, log, nil), placer: newPlacer(client, limits.Queue), started: clk.Real(),
 	}
 	s.shelves.Store(&map[string]*shelf{})
 	var err error

@@ -1,3 +1,3 @@
-// Package staff knows who administers: keys of programs, each with a role. A key is shown once, when it is made; only a
-// hash of its secret is kept. It never decides what a role may do: every operation names the role that it needs.
+// Package staff knows who administers: keys of programs, each with a role, and what each role may do. A key is shown once,
+// when it is made; only a hash of its secret is kept, and its text names the environment that it is for.
 package staff

@@ -283,12 +283,15 @@ var refusals = map[fault.Code]refusal{
 		return c.Request(http.MethodGet, s.Path("/booking"), nil)
 	}},
 	fault.CodeKeyRequired: ask(http.MethodGet, "/admin/v1/campaigns/{campaign}/versions", nil),
-	fault.CodeRoleRequired: {alone: true, ask: func(t *testing.T, s *jaritest.Server) jaritest.Request {
-		q := administer(t, s, http.MethodGet, "/versions", nil)
-		// A role that isn't known yet: there is only one.
-		run(t, s, `ALTER TABLE admin_keys DROP CONSTRAINT admin_keys_role_known`)
-		run(t, s, `UPDATE admin_keys SET role = 'nobody'`)
-		return q
+	fault.CodeRoleRequired: {ask: func(t *testing.T, s *jaritest.Server) jaritest.Request {
+		return jaritest.JSON(http.MethodGet, "/admin/v1/keys", nil).With("Authorization", "Bearer "+s.AdminKey(t, "viewer"))
+	}},
+	fault.CodeKeyOfOtherEnvironment: {ask: func(t *testing.T, s *jaritest.Server) jaritest.Request {
+		key := strings.Replace(s.AdminKey(t, "owner"), ".development.", ".production.", 1)
+		return jaritest.JSON(http.MethodGet, "/admin/v1/keys", nil).With("Authorization", "Bearer "+key)
+	}},
+	fault.CodeKeyNotFound: {ask: func(t *testing.T, s *jaritest.Server) jaritest.Request {
+		return jaritest.JSON(http.MethodDelete, "/admin/v1/keys/nobody", nil).With("Authorization", "Bearer "+s.AdminKey(t, "owner"))
 	}},
 	fault.CodeVersionNotFound: {ask: func(t *testing.T, s *jaritest.Server) jaritest.Request {
 		return administer(t, s, http.MethodPost, "/versions/999/rollback", nil)

@@ -21,12 +21,23 @@ func (s *Server) Refresh(t testing.TB) {
 // AdminKey makes a key of an administrator, as the command line does.
 func (s *Server) AdminKey(t testing.TB, role string) string {
 	t.Helper()
+	return s.adminKey(t, role, "")
+}
+
+// ClinicKey makes a key that is for one site of the campaign.
+func (s *Server) ClinicKey(t testing.TB, site string) string {
+	t.Helper()
+	return s.adminKey(t, "clinic", s.Campaign+"/"+site)
+}
+
+func (s *Server) adminKey(t testing.TB, role, site string) string {
+	t.Helper()
 	office, err := app.OpenOffice(t.Context(), s.cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer office.Close()
-	text, _, err := office.CreateKey(t.Context(), "test", role, time.Hour)
+	text, _, err := office.CreateKey(t.Context(), "test", role, site, time.Hour)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -273,7 +273,7 @@ func TestPublishingNeedsAKey(t *testing.T) {
 	refused(q)
 	refused(citizen.Request(http.MethodPost, path, body)) // a citizen's session is no key
 	for _, text := range []string{
-		"", "jari", a.key + "x", strings.Replace(a.key, ".development.", ".production.", 1), a.key[:len(a.key)-1],
+		"", "jari", a.key + "x", strings.Replace(a.key, ".development.", ".elsewhere.", 1), a.key[:len(a.key)-1],
 		"jari.development.." + a.key[strings.LastIndex(a.key, ".")+1:],
 	} {
 		refused(q.With("Authorization", "Bearer "+text))

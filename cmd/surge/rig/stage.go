@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"jari/internal/app"
+	"jari/internal/audit"
 	"jari/internal/clock"
 	"jari/internal/config"
 	"jari/internal/staff"
@@ -100,6 +101,8 @@ func (s Stage) files(now time.Time) fstest.MapFS {
 
 // AdminKey makes a key of an administrator who may change slots.
 func (r *Rig) AdminKey(ctx context.Context) (string, error) {
-	text, _, err := staff.NewService(r.Pool, clock.NewSystem(0), config.Development).Create(ctx, "surge", staff.Publisher, time.Hour)
+	text, _, err := staff.NewService(r.Pool, clock.NewSystem(0), config.Development).Create(audit.With(ctx, audit.Command, ""), staff.NewKey{
+		Name: "surge", Role: staff.Publisher, Lifetime: time.Hour,
+	})
 	return text, err
 }

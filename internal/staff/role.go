@@ -1,0 +1,36 @@
+package staff
+
+import "slices"
+
+// Role is what somebody is trusted with. A route of the API names the least role that it needs.
+type Role string
+
+// The roles.
+const (
+	Viewer    Role = "viewer"    // looks at what is configured and published; no personal data
+	Clinic    Role = "clinic"    // one site's bookings and who has come; nothing of another site
+	Operator  Role = "operator"  // the night: rooms, rates, pausing
+	Editor    Role = "editor"    // drafts, sites, slots, lists
+	Publisher Role = "publisher" // publishes what editors prepare
+	Owner     Role = "owner"     // all of it, keys and the audit too
+)
+
+// Roles are all of them, from the least to the most.
+var Roles = []Role{Viewer, Clinic, Operator, Editor, Publisher, Owner}
+
+// may is the whole matrix: for each role, the roles whose routes it may use. It isn't a ladder: whoever publishes doesn't
+// see a clinic's patients, and a clinic sees nothing but them.
+var may = map[Role][]Role{
+	Viewer:    {Viewer},
+	Clinic:    {Clinic},
+	Operator:  {Viewer, Operator},
+	Editor:    {Viewer, Editor},
+	Publisher: {Viewer, Editor, Publisher},
+	Owner:     {Viewer, Clinic, Operator, Editor, Publisher, Owner},
+}
+
+// May tells whether somebody with this role may do what needs the other.
+func (r Role) May(needs Role) bool { return slices.Contains(may[r], needs) }
+
+// Known tells whether there is such a role.
+func (r Role) Known() bool { return slices.Contains(Roles, r) }
