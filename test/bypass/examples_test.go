@@ -2,6 +2,7 @@ package bypass_test
 
 import (
 	"net/http"
+	"strings"
 	"testing"
 
 	"jari/internal/fault"
@@ -130,6 +131,17 @@ var examples = map[string]example{
 			return map[string]any{"capacity": 99}, map[string]string{"slot": w.Slot(t, jaritest.SiteOfMany, jaritest.LastDay)}
 		},
 		elsewhere: verdict{http.StatusNotFound, fault.CodeSlotNotFound},
+	},
+	"createKey": {
+		prepare: func(*testing.T, *world, *jaritest.Citizen) (any, map[string]string) {
+			return map[string]any{"name": "another", "role": "viewer"}, nil
+		},
+		answeredAgain: true, anew: true, // another key, and the audit says so
+	},
+	"revokeKey": {
+		prepare: func(t *testing.T, w *world, _ *jaritest.Citizen) (any, map[string]string) {
+			return nil, map[string]string{"key": strings.Split(w.AdminKey(t, "viewer"), ".")[2]}
+		},
 	},
 }
 

@@ -39,6 +39,7 @@ var (
 	ofAnother         = verdict{http.StatusForbidden, fault.CodeAdmissionOfAnother}
 	crossOrigin       = verdict{http.StatusForbidden, fault.CodeCrossOrigin}
 	keyRequired       = verdict{http.StatusUnauthorized, fault.CodeKeyRequired}
+	keyOfOther        = verdict{http.StatusUnauthorized, fault.CodeKeyOfOtherEnvironment}
 	wrongMethod       = verdict{http.StatusMethodNotAllowed, fault.CodeMethodNotAllowed}
 	wrongMedia        = verdict{http.StatusUnsupportedMediaType, fault.CodeUnsupportedMedia}
 	malformed         = verdict{http.StatusBadRequest, fault.CodeMalformedJSON}
@@ -293,7 +294,7 @@ func (w *world) wrongKeys(t *testing.T, s subject) (all []way) {
 	add("key as a cookie", keyRequired, replace(s.right, "Authorization", "").With("Cookie", sessionCookie+"="+key))
 	add("key expired", keyRequired, bearer(w.ExpiredAdminKey(t, s.operation.Guard)))
 	add("key revoked", keyRequired, bearer(w.RevokedAdminKey(t, s.operation.Guard)))
-	add("key of the other environment", keyRequired, bearer(strings.Replace(key, ".development.", ".production.", 1)))
+	add("key of the other environment", keyOfOther, bearer(strings.Replace(key, ".development.", ".production.", 1)))
 	add("key cut short", keyRequired, bearer(key[:len(key)-1]))
 	add("key without its secret", keyRequired, bearer(strings.TrimSuffix(key, secret)))
 	add("key with another's secret", keyRequired, bearer(strings.TrimSuffix(key, secret)+strings.Repeat("A", len(secret))))
