@@ -25,6 +25,7 @@ type commands struct {
 	Keys     keysCommand     `cmd:"" help:"Generate the keysets of a deployment, and make keys for administrators."`
 	Admin    adminCommand    `cmd:"" help:"Administer a running server over its API, with a key (JARI_ADMIN_URL, JARI_ADMIN_KEY)."`
 	Audit    auditCommand    `cmd:"" help:"Verify the record of what administrators did."`
+	Draw     drawCommand     `cmd:"" help:"Verify the published draw of a waiting room."`
 	Config   configCommand   `cmd:"" help:"Print every variable of the environment, or check those that are set."`
 }
 
