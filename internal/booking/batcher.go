@@ -56,6 +56,9 @@ type lane struct {
 	mu      sync.Mutex
 	waiting []*waiter
 	busy    bool
+	// coming are until when room is kept for those who were given holds, and took is how long a flush takes (room.go).
+	coming []time.Time
+	took   time.Duration
 }
 
 // waiter is a hold on its way to a decision, or a booking on its way to its end, with whoever waits for it.
@@ -123,9 +126,12 @@ func outcomeUnknown(cause error) error {
 }
 
 func (b *batcher) enqueue(w *waiter) error {
-	l := b.lanes[uint64(w.slot())%uint64(len(b.lanes))] //nolint:gosec // a hash
+	l := b.lane(w.slot())
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if w.end == nil {
+		l.arrived()
+	}
 	if len(l.waiting) >= b.limit.Queue {
 		return fault.New(fault.Unavailable, fault.CodeOverloaded).After(2 * time.Second)
 	}
@@ -138,6 +144,11 @@ func (b *batcher) enqueue(w *waiter) error {
 	return nil
 }
 
+// lane is that of a slot.
+func (b *batcher) lane(slot int64) *lane {
+	return b.lanes[uint64(slot)%uint64(len(b.lanes))] //nolint:gosec // a hash
+}
+
 // run flushes a lane until nobody waits in it.
 func (b *batcher) run(l *lane) {
 	defer b.running.Done()
@@ -146,7 +157,9 @@ func (b *batcher) run(l *lane) {
 		if len(group) == 0 {
 			return
 		}
+		began := b.clock.Real()
 		again := b.flush(group)
+		l.learn(b.clock.Real().Sub(began))
 		if len(again) == 0 {
 			continue
 		}

@@ -38,6 +38,10 @@ func NewService(
 	}
 }
 
+// Crowded tells whether nobody can be promised a place at this moment, whichever they want: more than can be decided soon
+// wait already. Hold would refuse with overloaded.
+func (s *Service) Crowded() bool { return s.batcher.crowded() }
+
 // Close waits until everything that was asked to be confirmed is decided.
 func (s *Service) Close(ctx context.Context) error { return s.batcher.close(ctx) }
 
@@ -56,8 +60,8 @@ type HoldRequest struct {
 
 // Hold judges the person and holds the slot. It refuses with not_eligible (and the decision), slot_not_found,
 // slot_closed, slot_full (and alternatives), no_booking for a booking to move that isn't the person's, change_closed,
-// rules_unconfirmed, or as slot.Service.Place does.
-func (s *Service) Hold(ctx context.Context, c *campaign.Campaign, who Claimant, r HoldRequest) (slot.Hold, error) {
+// rules_unconfirmed, overloaded while it couldn't be confirmed soon, or as slot.Service.Place does.
+func (s *Service) Hold(ctx context.Context, c *campaign.Campaign, who Claimant, r HoldRequest) (held slot.Hold, err error) {
 	if err := s.campaigns.Confirmed(); err != nil {
 		return slot.Hold{}, err
 	}
@@ -65,6 +69,15 @@ func (s *Service) Hold(ctx context.Context, c *campaign.Campaign, who Claimant, 
 	if err != nil {
 		return slot.Hold{}, err
 	}
+	giveBack, err := s.batcher.expect(place.ID)
+	if err != nil {
+		return slot.Hold{}, err
+	}
+	defer func() {
+		if err != nil {
+			giveBack()
+		}
+	}()
 	var insteadOf uuid.UUID
 	if r.InsteadOf != "" {
 		if insteadOf, err = uuid.Parse(r.InsteadOf); err != nil {

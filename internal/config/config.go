@@ -64,7 +64,7 @@ type Config struct {
 	IndexKeys Secret `env:"JARI_INDEX_KEYS" doc:"keyset that finds sealed data; must stay the same while a campaign runs"`
 
 	RequestTimeout  time.Duration `env:"JARI_REQUEST_TIMEOUT"  envDefault:"15s"   doc:"how long reading a request and answering it may take"`
-	RequestsInside  int           `env:"JARI_REQUESTS_INSIDE"  envDefault:"2000"  doc:"requests that one instance works on at the same time; more are refused with overloaded, those that only look at 60 percent of it, holds at 80, cancels at 90, confirms last"`
+	RequestsInside  int           `env:"JARI_REQUESTS_INSIDE"  envDefault:"2000"  doc:"requests that one instance works on at the same time; more are refused with overloaded, those that only look at 60 percent of it, holds at 80, giving back at 90, confirms last"`
 	HeaderTimeout   time.Duration `env:"JARI_HEADER_TIMEOUT"   envDefault:"5s"    doc:"how long a client may take to send its headers"`
 	StopTimeout     time.Duration `env:"JARI_STOP_TIMEOUT"     envDefault:"20s"   doc:"how long a stopping instance lets requests finish"`
 	StopDelay       time.Duration `env:"JARI_STOP_DELAY"       envDefault:"0s"    doc:"how long a stopping instance still takes new requests, after /readyz said no, so that the balancer can notice"`

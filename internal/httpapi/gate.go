@@ -16,10 +16,12 @@ import (
 // gate bounds how many requests are inside at the same time, so that a server that is asked for more than it can do refuses
 // the rest at once instead of becoming slow for all. It is plain: a count, and for each kind of request how high it may be
 // when one comes in. Who confirms what they hold comes in when nobody else does, who gives a place back before who wants
-// one, and whoever only looks is the first to wait.
+// one, and whoever only looks is the first to wait. Who wants a place comes in only while it could be confirmed soon
+// (booking.Service.Crowded): who holds one isn't kept waiting for newcomers.
 type gate struct {
-	inside atomic.Int64
-	most   int64
+	inside  atomic.Int64
+	most    int64
+	crowded func() bool
 }
 
 // priority is how much of the gate is open to a kind of request, in percent.
@@ -37,7 +39,7 @@ var priorities = map[string]priority{
 	"confirmBooking": toConfirm,
 	"cancelBooking":  toCancel,
 	"placeHold":      toHold,
-	"releaseHold":    toHold,
+	"releaseHold":    toCancel,
 }
 
 func priorityOf(operation string) priority {
@@ -53,6 +55,19 @@ func (g *gate) enter(p priority) error {
 		return nil
 	}
 	g.leave()
+	return overloaded()
+}
+
+// look refuses whom enter, or what comes after it, would refuse at this moment. It lets nobody in: it is asked before
+// anything is read or opened, so that refusing costs next to nothing.
+func (g *gate) look(p priority) error {
+	if (g.inside.Load()+1)*100 > g.most*int64(p) || (p == toHold && g.crowded != nil && g.crowded()) {
+		return overloaded()
+	}
+	return nil
+}
+
+func overloaded() error {
 	// Spread out, so that they don't all come back at once.
 	wait := 2*time.Second + rand.N(4*time.Second) //nolint:gosec // when to come back is no secret
 	return fault.New(fault.Unavailable, fault.CodeOverloaded).After(wait)
@@ -65,6 +80,9 @@ func (g *gate) leave() { g.inside.Add(-1) }
 func (g *gate) bounded(p priority, bodyBytes int64) echo.MiddlewareFunc {
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) error {
+			if err := g.look(p); err != nil {
+				return err
+			}
 			if r := c.Request(); r.Body != nil && r.Body != http.NoBody {
 				// What is wrong with a body is said by whoever reads it.
 				came, _ := io.ReadAll(io.LimitReader(r.Body, bodyBytes+1))

@@ -58,3 +58,22 @@ func TestTheGateCountsExactly(t *testing.T) {
 		t.Errorf("%d inside after all have left", n)
 	}
 }
+
+func TestWhoWantsAPlaceIsRefusedBeforeAnythingIsReadWhileItCouldNotBeConfirmedSoon(t *testing.T) {
+	t.Parallel()
+	crowded := true
+	g := &gate{most: 10, crowded: func() bool { return crowded }}
+	for p, in := range map[priority]bool{toLook: true, toHold: false, toCancel: true, toConfirm: true} {
+		if err := g.look(p); (err == nil) != in {
+			t.Errorf("%d percent: %v", p, err)
+		}
+	}
+	crowded = false
+	if err := g.look(toHold); err != nil {
+		t.Error(err)
+	}
+	g.inside.Store(8)
+	if g.look(toHold) == nil || g.look(toConfirm) != nil || g.inside.Load() != 8 {
+		t.Error("looking at the gate isn't as entering it")
+	}
+}

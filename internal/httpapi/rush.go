@@ -39,6 +39,9 @@ func (s *Server) answerRush(g guard, p priority, answer rushed) echo.MiddlewareF
 			if len(types) != 1 || types[0] != echo.MIMEApplicationJSON || r.ContentLength <= 0 || r.ContentLength > rushBody {
 				return next(c)
 			}
+			if err := s.gate.look(p); err != nil {
+				return err
+			}
 			a := asking{language: languages[0]} // only refusals have a language, and they find it themselves
 			if err := s.identify(c, g, &a); err != nil {
 				return err

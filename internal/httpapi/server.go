@@ -22,6 +22,7 @@ import (
 	"jari/internal/booking"
 	"jari/internal/campaign"
 	"jari/internal/clock"
+	"jari/internal/fault"
 	"jari/internal/identity"
 	"jari/internal/notify"
 	"jari/internal/slot"
@@ -66,7 +67,7 @@ type Server struct {
 // New returns the handler of the public API, or says which route declares no guard.
 func New(o Options) (http.Handler, error) {
 	s := &Server{Options: o, origins: http.NewCrossOriginProtection()}
-	s.gate.most = int64(o.Inside)
+	s.gate.most, s.gate.crowded = int64(o.Inside), o.Bookings.Crowded
 	for _, origin := range o.AllowedOrigins {
 		if err := s.origins.AddTrustedOrigin(origin); err != nil {
 			return nil, fmt.Errorf("allowed origin: %w", err)
@@ -136,7 +137,8 @@ func (s *Server) observe(next echo.HandlerFunc) echo.HandlerFunc {
 		id, asked := newRequestID(), method(c.Request().Method)
 		name := &[1]string{id}
 		c.Response().Header()[echo.HeaderXRequestID] = name[:]
-		if err := next(c); err != nil {
+		err := next(c)
+		if err != nil {
 			c.Error(err)
 		}
 		route := c.Path()
@@ -147,7 +149,8 @@ func (s *Server) observe(next echo.HandlerFunc) echo.HandlerFunc {
 		answered := c.Response().Status
 		s.requests.with(series{route, asked, answered}).Observe(took.Seconds())
 		level := slog.LevelDebug
-		if answered >= http.StatusInternalServerError {
+		// Of a flood the metric tells: a line for each who was refused would cost more than refusing them.
+		if answered >= http.StatusInternalServerError && fault.CodeOf(err) != fault.CodeOverloaded {
 			level = slog.LevelWarn
 		}
 		if ctx := c.Request().Context(); s.Log.Enabled(ctx, level) {

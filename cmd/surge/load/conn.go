@@ -38,6 +38,7 @@ type Conn struct {
 	lean     *fasthttp.HostClient
 
 	answer   bytes.Buffer
+	header   http.Header // of the last answer of standard
 	request  *fasthttp.Request
 	response *fasthttp.Response
 }
@@ -107,12 +108,21 @@ func (c *Conn) sendStandard(method, path string, headers []Header, body []byte) 
 	if err != nil {
 		return 0, err
 	}
+	c.header = w.Header
 	c.answer.Reset()
 	_, err = c.answer.ReadFrom(w.Body)
 	if closeErr := w.Body.Close(); err == nil {
 		err = closeErr
 	}
 	return w.StatusCode, err
+}
+
+// Header is a field of the last answer, and empty where that had none.
+func (c *Conn) Header(name string) string {
+	if c.standard != nil {
+		return c.header.Get(name)
+	}
+	return string(c.response.Header.Peek(name))
 }
 
 // onlyReader hides that a body could be read again: a second try would hide the failure of the first.
