@@ -104,8 +104,12 @@ func (b *batcher) cancel(ctx context.Context, old Booking, actor uuid.UUID) (Boo
 	return ended, err
 }
 
-// wait hands w to its lane and waits for what becomes of it.
+// wait hands w to its lane and waits for what becomes of it. Whoever leaves meanwhile is waited for all the same: what was
+// handed over is decided anyway, and watching for it costs every request more than it spares those few.
 func (b *batcher) wait(ctx context.Context, w *waiter) (booking Booking, fresh bool, err error) {
+	if err := ctx.Err(); err != nil {
+		return Booking{}, false, outcomeUnknown(err)
+	}
 	w.deadline, w.done = b.clock.Real().Add(b.limit.Wait), make(chan struct{})
 	if err := b.enqueue(w); err != nil {
 		return Booking{}, false, err
@@ -116,9 +120,8 @@ func (b *batcher) wait(ctx context.Context, w *waiter) (booking Booking, fresh b
 	case <-w.done:
 		return w.result, w.fresh, w.err
 	case <-timer.C:
-	case <-ctx.Done():
+		return Booking{}, false, outcomeUnknown(nil)
 	}
-	return Booking{}, false, outcomeUnknown(ctx.Err())
 }
 
 func outcomeUnknown(cause error) error {

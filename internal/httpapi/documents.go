@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"context"
+	"log/slog"
 	"net/http"
 	"strings"
 
@@ -31,6 +32,12 @@ var (
 // maxIfNoneMatch is the contract's; a longer one is refused there.
 const maxIfNoneMatch = 200
 
+// The documents that change with every booking are found by the whole path, in front of the framework.
+const (
+	siteSlotsPath = "/v1/campaigns/:campaign/sites/:site/slots"
+	regionDayPath = "/v1/campaigns/:campaign/regions/:region/days/:date"
+)
+
 // known finds documents by the parameters of their paths; it knows no document that doesn't exist.
 type known func(s *Server, parameters []string) (d *slot.Document, cacheControl []string)
 
@@ -38,22 +45,24 @@ type known func(s *Server, parameters []string) (d *slot.Document, cacheControl 
 var documents = map[string]struct {
 	operation string
 	known     known
+	// name is that of the document, where it can be found in front of the framework the next time.
+	name func(parameters []string) slot.Name
 }{
-	"/v1/campaigns/:campaign/sites/:site/slots": {"getSiteSlots", func(s *Server, p []string) (*slot.Document, []string) {
+	siteSlotsPath: {"getSiteSlots", func(s *Server, p []string) (*slot.Document, []string) {
 		return s.Slots.Known(slot.SiteName(p[0], p[1])), shortlyHeader
-	}},
-	"/v1/campaigns/:campaign/regions/:region/days/:date": {"getRegionDay", func(s *Server, p []string) (*slot.Document, []string) {
+	}, func(p []string) slot.Name { return slot.SiteName(p[0], p[1]) }},
+	regionDayPath: {"getRegionDay", func(s *Server, p []string) (*slot.Document, []string) {
 		return s.Slots.Known(slot.RegionDayName(p[0], p[1], p[2])), shortlyHeader
-	}},
+	}, func(p []string) slot.Name { return slot.RegionDayName(p[0], p[1], p[2]) }},
 	"/v1/campaigns/:campaign/regions/:region/sites": {"listSites", func(s *Server, p []string) (*slot.Document, []string) {
 		return s.sites(p[0], p[1]), longHeader
-	}},
+	}, nil},
 	"/v1/campaigns/:campaign/regions/:region/sites/:hash": {"listSitesByHash", func(s *Server, p []string) (*slot.Document, []string) {
 		if d := s.sites(p[0], p[1]); d != nil && d.Hash() == p[2] {
 			return d, foreverHeader
 		}
 		return nil, nil
-	}},
+	}, nil},
 }
 
 // sites is the list of the sites of a region, or nil.
@@ -69,24 +78,65 @@ func (s *Server) sites(campaign, region string) *slot.Document {
 	return d
 }
 
-// answerKnown answers requests for documents that are known, and hands on all others.
-func (s *Server) answerKnown(next echo.HandlerFunc) echo.HandlerFunc {
-	return func(c echo.Context) error {
-		document, ok := documents[c.Path()]
-		r := c.Request()
-		if !ok || (r.Method != http.MethodGet && r.Method != http.MethodHead) {
-			return next(c)
+// front answers what nearly everybody asks, before the framework sees it: a document of what is free that was asked for
+// before, at the very same path.
+func (s *Server) front(next http.Handler) http.HandlerFunc {
+	vary := byEncoding
+	if s.crossOrigin != nil {
+		vary = []string{"Origin", "Accept-Encoding"}
+	}
+	return func(w http.ResponseWriter, r *http.Request) {
+		looks := (r.Method == http.MethodGet || r.Method == http.MethodHead) && r.URL.RawPath == ""
+		if !looks || (s.crossOrigin != nil && len(r.Header["Origin"]) > 0) {
+			next.ServeHTTP(w, r)
+			return
+		}
+		start := s.Clock.Real()
+		d := s.Slots.KnownAt(r.URL.Path)
+		if d == nil {
+			next.ServeHTTP(w, r)
+			return
 		}
 		a := asksFor(r)
-		// A path with escapes has other spellings, and parameters that aren't decoded yet.
-		if r.URL.RawPath == "" && !a.unusual {
-			if d, cacheControl := document.known(s, c.ParamValues()); d != nil {
-				return a.answer(c.Response(), d, cacheControl)
-			}
+		if a.unusual {
+			next.ServeHTTP(w, r)
+			return
 		}
-		c.SetRequest(r.WithContext(context.WithValue(r.Context(), askedKey{}, a)))
-		return next(c)
+		id := newRequestID()
+		name := &[1]string{id}
+		h := w.Header()
+		h[echo.HeaderXRequestID], h["Vary"] = name[:], vary
+		status, err := a.write(w, d, shortlyHeader)
+		if err != nil {
+			s.Log.LogAttrs(r.Context(), slog.LevelDebug, "a client left before its answer was written", slog.String("request_id", id))
+		}
+		route := regionDayPath
+		if strings.HasSuffix(r.URL.Path, "/slots") {
+			route = siteSlotsPath
+		}
+		s.note(r.Context(), id, series{route, r.Method, status}, s.Clock.Real().Sub(start), false)
 	}
+}
+
+// answerKnown answers requests for documents that are known, and says whether it did.
+func (s *Server) answerKnown(c echo.Context) (answered bool, err error) {
+	document, ok := documents[c.Path()]
+	r := c.Request()
+	if !ok || (r.Method != http.MethodGet && r.Method != http.MethodHead) {
+		return false, nil
+	}
+	a := asksFor(r)
+	// A path with escapes has other spellings, and parameters that aren't decoded yet.
+	if r.URL.RawPath == "" && !a.unusual {
+		if d, cacheControl := document.known(s, c.ParamValues()); d != nil {
+			if document.name != nil {
+				s.Slots.KnowAt(r.URL.Path, document.name(c.ParamValues()))
+			}
+			return true, a.answer(c.Response(), d, cacheControl)
+		}
+	}
+	c.SetRequest(r.WithContext(context.WithValue(r.Context(), askedKey{}, a)))
+	return false, nil
 }
 
 // asked is what of a request for a document matters for its answer, besides the path.
@@ -134,8 +184,22 @@ func zero(weight string) bool {
 	return strings.EqualFold(strings.TrimSpace(name), "q") && strings.Trim(strings.TrimSpace(value), "0.") == ""
 }
 
-// answer writes the document, or that the client has it already.
+// answer writes the document as write does, beside headers that others have set.
 func (a asked) answer(w http.ResponseWriter, d *slot.Document, cacheControl []string) error {
+	h := w.Header()
+	delete(h, "Referrer-Policy")
+	delete(h, "X-Frame-Options")
+	if vary := h["Vary"]; len(vary) > 0 {
+		h["Vary"] = append(vary[:len(vary):len(vary)], byEncoding...)
+	} else {
+		h["Vary"] = byEncoding
+	}
+	_, err := a.write(w, d, cacheControl)
+	return err
+}
+
+// write writes the document, or that the client has it already.
+func (a asked) write(w http.ResponseWriter, d *slot.Document, cacheControl []string) (status int, err error) {
 	encoded := &d.Plain
 	if a.gzip {
 		if packed := d.Gzip(); packed != nil {
@@ -145,18 +209,11 @@ func (a asked) answer(w http.ResponseWriter, d *slot.Document, cacheControl []st
 	h := w.Header()
 	h["Cache-Control"] = cacheControl
 	h["X-Content-Type-Options"] = noSniffHeader
-	delete(h, "Referrer-Policy")
-	delete(h, "X-Frame-Options")
-	if vary := h["Vary"]; len(vary) > 0 {
-		h["Vary"] = append(vary[:len(vary):len(vary)], byEncoding...)
-	} else {
-		h["Vary"] = byEncoding
-	}
 	if a.ifNoneMatch != "" {
 		if has := matching(a.ifNoneMatch, encoded, d); has != nil {
 			h["Etag"] = has.ETag[:]
 			w.WriteHeader(http.StatusNotModified)
-			return nil
+			return http.StatusNotModified, nil
 		}
 	}
 	h["Etag"] = encoded.ETag[:]
@@ -167,10 +224,10 @@ func (a asked) answer(w http.ResponseWriter, d *slot.Document, cacheControl []st
 	}
 	w.WriteHeader(http.StatusOK)
 	if a.head {
-		return nil
+		return http.StatusOK, nil
 	}
-	_, err := w.Write(encoded.Body)
-	return err
+	_, err = w.Write(encoded.Body)
+	return http.StatusOK, err
 }
 
 // matching is the encoding of a document that a client has already: the one that it would get, or the plain one, which

@@ -121,7 +121,7 @@ func (s *Server) register(e *echo.Echo) error {
 			return fmt.Errorf("operation %s is in the route table and not in the contract", o.id)
 		}
 	}
-	RegisterHandlersWithOptions(e, NewStrictHandler(s, nil), RegisterHandlersOptions{OperationMiddlewares: middlewares})
+	RegisterHandlersWithOptions(composing{e}, NewStrictHandler(s, nil), RegisterHandlersOptions{OperationMiddlewares: middlewares})
 
 	e.GET("/openapi.yaml", func(c echo.Context) error {
 		c.Response().Header().Set(echo.HeaderCacheControl, "public, max-age=300")
@@ -154,6 +154,37 @@ func (s *Server) register(e *echo.Echo) error {
 		}
 	}
 	return checkDeclared(e, contract)
+}
+
+// composing registers handlers with their middlewares around them already: the framework would put them together anew for
+// every request.
+type composing struct{ *echo.Echo }
+
+func compose(h echo.HandlerFunc, around []echo.MiddlewareFunc) echo.HandlerFunc {
+	for _, m := range slices.Backward(around) {
+		h = m(h)
+	}
+	return h
+}
+
+func (e composing) GET(path string, h echo.HandlerFunc, m ...echo.MiddlewareFunc) *echo.Route {
+	return e.Echo.GET(path, compose(h, m))
+}
+
+func (e composing) POST(path string, h echo.HandlerFunc, m ...echo.MiddlewareFunc) *echo.Route {
+	return e.Echo.POST(path, compose(h, m))
+}
+
+func (e composing) PUT(path string, h echo.HandlerFunc, m ...echo.MiddlewareFunc) *echo.Route {
+	return e.Echo.PUT(path, compose(h, m))
+}
+
+func (e composing) PATCH(path string, h echo.HandlerFunc, m ...echo.MiddlewareFunc) *echo.Route {
+	return e.Echo.PATCH(path, compose(h, m))
+}
+
+func (e composing) DELETE(path string, h echo.HandlerFunc, m ...echo.MiddlewareFunc) *echo.Route {
+	return e.Echo.DELETE(path, compose(h, m))
 }
 
 // asGet answers HEAD as GET is answered; the server that writes the answer leaves the body out.

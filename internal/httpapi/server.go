@@ -62,6 +62,8 @@ type Server struct {
 	origins  *http.CrossOriginProtection
 	requests *durations
 	gate     gate
+	// crossOrigin is nil where no other origin is allowed.
+	crossOrigin echo.MiddlewareFunc
 }
 
 // New returns the handler of the public API, or says which route declares no guard.
@@ -86,15 +88,14 @@ func New(o Options) (http.Handler, error) {
 	e.HideBanner, e.HidePort = true, true
 	e.HTTPErrorHandler = s.answerProblem
 	e.IPExtractor = ipExtractor(o.TrustedProxies)
-	e.Use(s.observe, recoverPanic)
 	if len(o.AllowedOrigins) > 0 {
-		e.Use(crossOrigin(o.AllowedOrigins))
+		s.crossOrigin = crossOrigin(o.AllowedOrigins)
 	}
-	e.Use(s.answerKnown, headers)
+	e.Use(s.observe)
 	if err := s.register(e); err != nil {
 		return nil, err
 	}
-	return e, nil
+	return s.front(e), nil
 }
 
 // ipExtractor believes X-Forwarded-For only from the configured proxies; the framework's own default believes anybody.
@@ -137,7 +138,7 @@ func (s *Server) observe(next echo.HandlerFunc) echo.HandlerFunc {
 		id, asked := newRequestID(), method(c.Request().Method)
 		name := &[1]string{id}
 		c.Response().Header()[echo.HeaderXRequestID] = name[:]
-		err := next(c)
+		err := s.answer(c, next)
 		if err != nil {
 			c.Error(err)
 		}
@@ -145,20 +146,24 @@ func (s *Server) observe(next echo.HandlerFunc) echo.HandlerFunc {
 		if route == "" {
 			route = "unknown"
 		}
-		took := s.Clock.Real().Sub(start)
-		answered := c.Response().Status
-		s.requests.with(series{route, asked, answered}).Observe(took.Seconds())
-		level := slog.LevelDebug
 		// Of a flood the metric tells: a line for each who was refused would cost more than refusing them.
-		if answered >= http.StatusInternalServerError && fault.CodeOf(err) != fault.CodeOverloaded {
-			level = slog.LevelWarn
-		}
-		if ctx := c.Request().Context(); s.Log.Enabled(ctx, level) {
-			s.Log.LogAttrs(ctx, level, "request",
-				slog.String("request_id", id), slog.String("method", asked), slog.String("route", route),
-				slog.Int("status", answered), slog.Duration("took", took.Round(time.Microsecond)))
-		}
+		loud := c.Response().Status >= http.StatusInternalServerError && fault.CodeOf(err) != fault.CodeOverloaded
+		s.note(c.Request().Context(), id, series{route, asked, c.Response().Status}, s.Clock.Real().Sub(start), loud)
 		return nil
+	}
+}
+
+// note measures and logs a request that was answered; loud is for those that somebody should read about.
+func (s *Server) note(ctx context.Context, id string, what series, took time.Duration, loud bool) {
+	s.requests.with(what).Observe(took.Seconds())
+	level := slog.LevelDebug
+	if loud {
+		level = slog.LevelWarn
+	}
+	if s.Log.Enabled(ctx, level) {
+		s.Log.LogAttrs(ctx, level, "request",
+			slog.String("request_id", id), slog.String("method", what.method), slog.String("route", what.route),
+			slog.Int("status", what.status), slog.Duration("took", took.Round(time.Microsecond)))
 	}
 }
 
@@ -205,19 +210,30 @@ func method(m string) string {
 	}
 }
 
-// recoverPanic turns a panic into a mute 500 whose stack is logged.
-func recoverPanic(next echo.HandlerFunc) echo.HandlerFunc {
-	return func(c echo.Context) (err error) {
-		defer func() {
-			if r := recover(); r != nil {
-				if r == http.ErrAbortHandler { //nolint:errorlint // the documented way to compare
-					panic(r)
-				}
-				err = fmt.Errorf("panic: %v\n%s", r, debug.Stack())
+// answer is what happens around every route: one function, because each middleware more is one more that the framework
+// makes for every request. A panic becomes a mute 500 whose stack is logged.
+func (s *Server) answer(c echo.Context, next echo.HandlerFunc) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			if r == http.ErrAbortHandler { //nolint:errorlint // the documented way to compare
+				panic(r)
 			}
-		}()
-		return next(c)
+			err = fmt.Errorf("panic: %v\n%s", r, debug.Stack())
+		}
+	}()
+	if s.crossOrigin != nil {
+		return s.crossOrigin(func(c echo.Context) error { return s.answerSame(c, next) })(c)
 	}
+	return s.answerSame(c, next)
+}
+
+// answerSame answers whatever the origin.
+func (s *Server) answerSame(c echo.Context, next echo.HandlerFunc) error {
+	if answered, err := s.answerKnown(c); answered {
+		return err
+	}
+	headers(c.Response().Header())
+	return next(c)
 }
 
 // deadline ends what a request waits for while there is still time to say so: a store that hangs must not hold people who
@@ -247,13 +263,9 @@ func crossOrigin(origins []string) echo.MiddlewareFunc {
 
 // headers are those of every answer but known documents, which are data that no browser shows as a page. What isn't declared
 // public is kept by nobody.
-func headers(next echo.HandlerFunc) echo.HandlerFunc {
-	return func(c echo.Context) error {
-		h := c.Response().Header()
-		h["Cache-Control"] = noStoreHeader
-		h["X-Content-Type-Options"] = noSniffHeader
-		h["Referrer-Policy"] = noReferrer
-		h["X-Frame-Options"] = noFramesHeader
-		return next(c)
-	}
+func headers(h http.Header) {
+	h["Cache-Control"] = noStoreHeader
+	h["X-Content-Type-Options"] = noSniffHeader
+	h["Referrer-Policy"] = noReferrer
+	h["X-Frame-Options"] = noFramesHeader
 }

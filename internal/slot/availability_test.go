@@ -436,6 +436,29 @@ func TestKnownIsWhatWasAskedForBefore(t *testing.T) {
 	}
 }
 
+func TestAnAddressIsKnownAsLongAsItsDocument(t *testing.T) {
+	t.Parallel()
+	h := setup(t, 2)
+	const address = "/here"
+	name := slot.SiteName("night", "here")
+	h.KnowAt(address, name)
+	if h.KnownAt(address) != nil {
+		t.Fatal("a document that nobody asked for has an address")
+	}
+	made, err := h.SiteSlots(h.campaign, "here")
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.KnowAt(address, name)
+	if h.KnownAt(address) != made {
+		t.Fatal("a document isn't found by its address")
+	}
+	h.Drop(name)
+	if h.KnownAt(address) != nil {
+		t.Fatal("a document that isn't kept any more has its address still")
+	}
+}
+
 func TestCompressedDocumentsSayTheSame(t *testing.T) {
 	t.Parallel()
 	h := setup(t, 1)

@@ -30,3 +30,9 @@ func (s *Service) MakeAgain(name Name) *Document {
 	defer v.making.Unlock()
 	return s.make(v).document
 }
+
+// Drop forgets a document, as the cache does when it is full.
+func (s *Service) Drop(name Name) {
+	s.views.Invalidate(name)
+	s.views.CleanUp()
+}

@@ -49,18 +49,15 @@ type placing struct {
 func newPlacer(client *redis.Client, queue int) *placer { return &placer{client: client, queue: queue} }
 
 // place runs place_holds.lua once. A caller who leaves before the answer may have placed a hold all the same: asking again
-// finds it.
+// finds it. The client's timeouts bound the wait, not the caller's context: watching that costs every request more than it
+// spares the few who leave.
 func (p *placer) place(ctx context.Context, wish placement) (outcome, error) {
 	w := &placing{placement: wish, ctx: ctx, done: make(chan struct{})}
 	if err := p.enqueue(w); err != nil {
 		return outcome{}, err
 	}
-	select {
-	case <-w.done:
-		return w.outcome, w.err
-	case <-ctx.Done():
-		return outcome{}, jariredis.Unreachable(ctx.Err())
-	}
+	<-w.done
+	return w.outcome, w.err
 }
 
 func (p *placer) enqueue(w *placing) error {

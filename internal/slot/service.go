@@ -51,6 +51,7 @@ type Service struct {
 	shelves                          atomic.Pointer[map[string]*shelf]
 	refreshing, following, surveying sync.Mutex
 	views                            *otter.Cache[Name, *view]
+	addresses                        sync.Map // of *view by address
 	made                             atomic.Uint64
 	lists                            sync.Map // of *siteLists by campaign
 	listing                          sync.Mutex
@@ -70,7 +71,7 @@ func NewService(
 	}
 	s.shelves.Store(&map[string]*shelf{})
 	var err error
-	if s.views, err = newViews(); err != nil {
+	if s.views, err = newViews(&s.addresses); err != nil {
 		return nil, err
 	}
 	if s.looks, err = otter.New(&otter.Options[slotKey, bool]{

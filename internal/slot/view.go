@@ -49,6 +49,7 @@ type view struct {
 	fresh   atomic.Int64  // when its edition was known to be right, as time since the service began
 	weight  atomic.Uint32 // how many bytes it takes at most
 	making  sync.Mutex
+	address atomic.Pointer[string] // by which KnownAt finds it
 }
 
 // edition is a document as it was at an instant, with what tells whether it is still right.
@@ -84,6 +85,7 @@ func (s *Service) see(v *view) *edition {
 		if v.shows(e, s.clock.Now().UnixNano()) {
 			if now-time.Duration(v.fresh.Load()) >= freshEvery {
 				v.fresh.Store(int64(now))
+				s.used(v)
 			}
 			return e
 		}
@@ -123,6 +125,7 @@ func (s *Service) make(v *view) *edition {
 	}
 	s.made.Add(1)
 	v.fresh.Store(int64(e.made))
+	s.used(v)
 	first := v.edition.Swap(e) == nil
 	if e.document == nil {
 		return e
@@ -272,6 +275,36 @@ func (s *Service) Known(name Name) *Document {
 	return s.see(v).document
 }
 
+// KnowAt lets KnownAt find a document that is kept by a text of the caller's, such as its path.
+func (s *Service) KnowAt(address string, name Name) {
+	v, ok := s.views.GetIfPresent(name)
+	if !ok || !v.address.CompareAndSwap(nil, &address) {
+		return
+	}
+	s.addresses.Store(address, v)
+	if now, ok := s.views.GetIfPresent(name); !ok || now != v {
+		s.addresses.Delete(address) // it was dropped in between
+	}
+}
+
+// KnownAt is Known by an address that KnowAt was told, which is found in a tenth of the time.
+func (s *Service) KnownAt(address string) *Document {
+	found, ok := s.addresses.Load(address)
+	if !ok {
+		return nil
+	}
+	v, _ := found.(*view)
+	return s.see(v).document
+}
+
+// used tells the cache that a view is looked at, which it doesn't see where that is found by its address: so seldom that it
+// costs nothing, and often enough for the view to be kept.
+func (s *Service) used(v *view) {
+	if v.address.Load() != nil {
+		s.views.GetIfPresent(v.name)
+	}
+}
+
 // SiteSlots is the document of all slots of a site with what remains of each, or fault.CodeSiteNotFound.
 func (s *Service) SiteSlots(c *campaign.Campaign, site string) (*Document, error) {
 	e, err := s.look(SiteName(c.ID, site), fault.CodeSiteNotFound)
@@ -344,9 +377,14 @@ func slotDays(c *campaign.Campaign) (first, last civil.Date) {
 }
 
 // newViews makes the cache of views.
-func newViews() (*otter.Cache[Name, *view], error) {
+func newViews(addresses *sync.Map) (*otter.Cache[Name, *view], error) {
 	views, err := otter.New(&otter.Options[Name, *view]{
 		MaximumWeight: maxDocumentBytes, Weigher: func(_ Name, v *view) uint32 { return v.weight.Load() },
+		OnAtomicDeletion: func(e otter.DeletionEvent[Name, *view]) {
+			if address := e.Value.address.Load(); address != nil && e.Cause != otter.CauseReplacement {
+				addresses.Delete(*address)
+			}
+		},
 	})
 	if err != nil {
 		return nil, fmt.Errorf("making the cache of documents: %w", err)

@@ -29,6 +29,9 @@ const (
 	kindHold      kind = "hold"
 )
 
+// strictly reads a token, which has one spelling.
+var strictly = base64.RawURLEncoding.Strict()
+
 // Session is a person on a device.
 type Session struct {
 	ID uuid.UUID
@@ -164,7 +167,7 @@ func (b *Box) seal(k kind, w writer) (string, error) {
 
 // open returns a reader that has failed already if text isn't a token of kind k.
 func (b *Box) open(k kind, text string) reader {
-	sealed, err := base64.RawURLEncoding.Strict().DecodeString(text)
+	sealed, err := strictly.DecodeString(text)
 	// Line breaks are skipped by the decoder; one token has one spelling.
 	if err != nil || strings.ContainsAny(text, "\r\n") {
 		return reader{failed: true}

@@ -77,6 +77,25 @@ func TestAKnownDocumentIsAnsweredLikeTheFirstTime(t *testing.T) {
 	}
 }
 
+func TestDocumentsAreForPagesOfAllowedOriginsHoweverOftenAsked(t *testing.T) {
+	t.Parallel()
+	const origin = "https://booking.example.org"
+	s := jaritest.Start(t, jaritest.WithEnvironment("JARI_ALLOWED_ORIGINS", origin))
+	for path := range documents(s) {
+		for range 4 { // the first is made, the second known, the third found by its path
+			got := get(t, s, path, "Origin", origin).Want(t, http.StatusOK)
+			if allowed := got.Header.Get("Access-Control-Allow-Origin"); allowed != origin {
+				t.Errorf("%s is for pages of %q", path, allowed)
+			}
+			// A cache must not give a page of an allowed origin what it kept for nobody's page.
+			vary := strings.Join(get(t, s, path).Want(t, http.StatusOK).Header.Values("Vary"), ",")
+			if !strings.Contains(vary, "Origin") || !strings.Contains(vary, "Accept-Encoding") {
+				t.Errorf("%s varies by %q", path, vary)
+			}
+		}
+	}
+}
+
 func TestDocumentsAreCompressedForThoseWhoReadIt(t *testing.T) {
 	t.Parallel()
 	s := jaritest.Start(t, jaritest.WithExample())

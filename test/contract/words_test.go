@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -12,6 +13,7 @@ import (
 	"unicode"
 
 	"github.com/google/uuid"
+	"github.com/redis/go-redis/v9"
 
 	"jari/internal/fault"
 	"jari/internal/httpapi"
@@ -225,7 +227,13 @@ var refusals = map[fault.Code]refusal{
 		if err != nil || len(found) != 1 {
 			t.Fatalf("the person's hold isn't found: %v %v", found, err)
 		}
-		if err := s.Redis.HSet(t.Context(), found[0], "expires", time.Now().Add(-time.Second).UnixMilli()).Err(); err != nil {
+		record, err := s.Redis.Get(t.Context(), found[0]).Result()
+		if err != nil {
+			t.Fatal(err)
+		}
+		fields := strings.Split(record, "|") // internal/slot/lua/person.lua: the fifth is when it expires
+		fields[4] = strconv.FormatInt(time.Now().Add(-time.Second).UnixMilli(), 10)
+		if err := s.Redis.Set(t.Context(), found[0], strings.Join(fields, "|"), redis.KeepTTL).Err(); err != nil {
 			t.Fatal(err)
 		}
 		return hold(c, s, unit)
