@@ -179,6 +179,12 @@ func (a *App) build(s secrets, registry *prometheus.Registry) (err error) {
 			PerBlock: cfg.CodesPerBlock, PerPrefix: cfg.CodesPerPrefix, PerOtherPrefix: cfg.CodesPerOther, InAll: cfg.CodesInAll,
 		},
 		Phones: identity.PhoneRules{Region: cfg.PhoneRegion, Regions: cfg.PhoneRegions},
+		Scheme: cfg.IdentityScheme, Binding: identity.Binding(cfg.IdentityBinding), List: cfg.IdentityList,
+		RefuseNamesakes: cfg.IdentityNamesakes == "refuse", Beneficiaries: cfg.Beneficiaries, MinorAge: cfg.MinorAge,
+		Provider: identity.ProviderRules{
+			Issuer: cfg.OIDCIssuer, ClientID: cfg.OIDCClientID, ClientSecret: string(cfg.OIDCClientSecret), RedirectURL: cfg.OIDCRedirectURL,
+			Scopes: cfg.OIDCScopes, NumberClaim: cfg.OIDCNumberClaim, Lifetime: cfg.SignInLifetime, Timeout: cfg.OIDCTimeout,
+		},
 	}, a.log)
 	if a.messages, err = notify.NewService(notify.Options{
 		Pool: a.pool, Data: s.data, Sender: sender, NoticeKind: booking.NoticeKind, Notices: a.notices,

@@ -47,6 +47,9 @@ func (a *App) notices(ctx context.Context, flushID uuid.UUID) ([]notify.Message,
 		if err != nil {
 			return nil, err
 		}
+		if person.Phone == "" {
+			continue // nobody has a phone to send to; the booking is on the person's page
+		}
 		title, site := c.Title.Ko, b.Site.Name
 		if person.Language == "en" {
 			title = c.Title.En

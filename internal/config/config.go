@@ -105,6 +105,21 @@ type Config struct {
 	PhoneRegion     string         `env:"JARI_PHONE_REGION"      envDefault:"KR"  doc:"region (ISO 3166) that national phone numbers belong to"`
 	PhoneRegions    []string       `env:"JARI_PHONE_REGIONS"     envDefault:"KR"  doc:"regions that codes are sent to, separated by commas"`
 
+	IdentityScheme    string        `env:"JARI_IDENTITY_SCHEME"     envDefault:"phone" doc:"what makes two requests the same person: phone, national_id, list or oidc; one for the deployment"`
+	IdentityBinding   string        `env:"JARI_IDENTITY_BINDING"                       doc:"with national_id or list, what ties the number to whoever gives it: list (codes go to the phone in the imported list only) or provider (the number comes from the OpenID provider); no default"`
+	IdentityList      string        `env:"JARI_IDENTITY_LIST"                          doc:"with list, as a scheme or a binding: name of the imported list"`
+	IdentityNamesakes string        `env:"JARI_IDENTITY_NAMESAKES"  envDefault:"flag"  doc:"with phone: flag lets in whoever says the name and birth date of somebody with another phone and shows them to the desk, refuse answers possibly_registered"`
+	Beneficiaries     int           `env:"JARI_BENEFICIARIES"       envDefault:"4"     doc:"for how many people one person may act besides themself; 0 for nobody"`
+	MinorAge          int           `env:"JARI_MINOR_AGE"           envDefault:"19"    doc:"age in completed years from which somebody can't be declared by another any more and verifies for themself; 0: nobody can be declared"`
+	OIDCIssuer        string        `env:"JARI_OIDC_ISSUER"                     doc:"with oidc, or provider as a binding: the OpenID provider's issuer, an https address"`
+	OIDCClientID      string        `env:"JARI_OIDC_CLIENT_ID"                  doc:"what the provider calls this deployment"`
+	OIDCClientSecret  Secret        `env:"JARI_OIDC_CLIENT_SECRET"              doc:"the secret that goes with it; may be empty where the provider trusts PKCE alone"`
+	OIDCRedirectURL   string        `env:"JARI_OIDC_REDIRECT_URL"               doc:"the page that the provider leads back to, which hands state and code in at /v1/sign-ins/confirm"`
+	OIDCScopes        []string      `env:"JARI_OIDC_SCOPES"  envDefault:"openid,profile" doc:"what the provider is asked for, separated by commas"`
+	OIDCNumberClaim   string        `env:"JARI_OIDC_NUMBER_CLAIM"               doc:"with provider as a binding: the claim that has the national id, or the number of the list's entry, as a text"`
+	OIDCTimeout       time.Duration `env:"JARI_OIDC_TIMEOUT" envDefault:"5s"    doc:"how long one request to the provider may take"`
+	SignInLifetime    time.Duration `env:"JARI_SIGN_IN_LIFETIME" envDefault:"10m" doc:"how long somebody may be at the provider"`
+
 	SMSGateway  string        `env:"JARI_SMS_GATEWAY"  envDefault:""    doc:"inbox (development only: messages are shown at /dev/inbox) or http (a gateway with Kannel's sendsms form); no default in production"`
 	SMSURL      string        `env:"JARI_SMS_URL"                       doc:"with http: address of the gateway's sendsms"`
 	SMSUser     string        `env:"JARI_SMS_USER"                      doc:"with http: user name"`
@@ -226,6 +241,7 @@ func (c Config) Validate() error {
 	default:
 		refuse("JARI_SMS_GATEWAY", "is %q and must be http, or inbox in development", c.SMSGateway)
 	}
+	c.validateIdentity(refuse)
 	for _, origin := range c.AllowedOrigins {
 		if u, err := url.Parse(origin); err != nil || u.Scheme == "" || u.Host == "" || u.Path != "" {
 			refuse("JARI_ALLOWED_ORIGINS", "%q isn't an origin such as https://booking.example.org", origin)
@@ -274,6 +290,10 @@ func (c Config) Validate() error {
 		{"JARI_BLOCK_IPV6", int64(c.BlockIPv6), 16, 128, "bits", false},
 		{"JARI_DEVICE_LIFETIME", int64(c.DeviceLifetime), int64(time.Hour), int64(400 * 24 * time.Hour), "", true},
 		{"JARI_PERSONS_PER_PHONE", int64(c.PersonsPerPhone), 1, 100, "people", false},
+		{"JARI_BENEFICIARIES", int64(c.Beneficiaries), 0, 100, "people", false},
+		{"JARI_MINOR_AGE", int64(c.MinorAge), 0, 25, "years", false},
+		{"JARI_OIDC_TIMEOUT", int64(c.OIDCTimeout), int64(500 * time.Millisecond), int64(time.Minute), "", true},
+		{"JARI_SIGN_IN_LIFETIME", int64(c.SignInLifetime), int64(time.Minute), int64(time.Hour), "", true},
 		{"JARI_CODE_LIFETIME", int64(c.CodeLifetime), int64(30 * time.Second), int64(10 * time.Minute), "", true},
 		{"JARI_CODE_RESEND_WAIT", int64(c.CodeResendWait), int64(time.Second), int64(10 * time.Minute), "", true},
 		{"JARI_SESSION_LIFETIME", int64(c.SessionLifetime), int64(time.Minute), int64(90 * 24 * time.Hour), "", true},

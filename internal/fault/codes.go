@@ -44,6 +44,18 @@ const (
 	CodeVerificationOver Code = "verification_over"  // unknown, used, expired or exhausted: all look the same
 	CodePersonsPerPhone  Code = "persons_per_phone"  // this phone already stands for as many people as allowed
 	CodeSchemeNotOffered Code = "scheme_not_offered" // this deployment identifies people in another way
+	// CodePossiblyRegistered: somebody of this name and birth date is known with another phone.
+	CodePossiblyRegistered Code = "possibly_registered"
+	CodeNotOnList          Code = "not_on_list" // no such entry, or not with this phone: both look the same
+	// CodeOwnVerificationRequired: too old to be declared, or nobody is entitled by being declared.
+	CodeOwnVerificationRequired Code = "own_verification_required"
+	CodeBeneficiariesLimit      Code = "beneficiaries_limit"  // acts for as many people as allowed already
+	CodeDeclarationsLimit       Code = "declarations_limit"   // too many refused ones today; says until when
+	CodeActingForAnother        Code = "acting_for_another"   // only for the person themself
+	CodeSignInOver              Code = "sign_in_over"         // unknown or expired: begin again
+	CodeSignInRefused           Code = "sign_in_refused"      // the provider doesn't vouch for this
+	CodeSignInIncomplete        Code = "sign_in_incomplete"   // the provider didn't tell who it is: name, birth date or number
+	CodeProviderUnavailable     Code = "provider_unavailable" // the identity provider can't be reached; nothing was changed
 )
 
 // Codes of administration.

@@ -20,6 +20,21 @@ import (
 	openapi_types "github.com/oapi-codegen/runtime/types"
 )
 
+// Defines values for ActForMyself.
+const (
+	ActForMyselfTrue ActForMyself = true
+)
+
+// Valid indicates whether the value is a known member of the ActForMyself enum.
+func (e ActForMyself) Valid() bool {
+	switch e {
+	case ActForMyselfTrue:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for AdminRole.
 const (
 	AdminRoleClinic    AdminRole = "clinic"
@@ -113,6 +128,30 @@ func (e DecisionEligible) Valid() bool {
 	}
 }
 
+// Defines values for IdentityScheme.
+const (
+	IdentitySchemeList       IdentityScheme = "list"
+	IdentitySchemeNationalId IdentityScheme = "national_id"
+	IdentitySchemeOidc       IdentityScheme = "oidc"
+	IdentitySchemePhone      IdentityScheme = "phone"
+)
+
+// Valid indicates whether the value is a known member of the IdentityScheme enum.
+func (e IdentityScheme) Valid() bool {
+	switch e {
+	case IdentitySchemeList:
+		return true
+	case IdentitySchemeNationalId:
+		return true
+	case IdentitySchemeOidc:
+		return true
+	case IdentitySchemePhone:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for MessageKind.
 const (
 	MessageKindBooked    MessageKind = "booked"
@@ -190,67 +229,79 @@ func (e MyCampaignStep) Valid() bool {
 
 // Defines values for ProblemCode.
 const (
-	ProblemCodeAddressLimit          ProblemCode = "address_limit"
-	ProblemCodeAdmissionExpired      ProblemCode = "admission_expired"
-	ProblemCodeAdmissionOfAnother    ProblemCode = "admission_of_another"
-	ProblemCodeAdmissionRequired     ProblemCode = "admission_required"
-	ProblemCodeAlreadyBooked         ProblemCode = "already_booked"
-	ProblemCodeBodyTooLarge          ProblemCode = "body_too_large"
-	ProblemCodeCampaignNotFound      ProblemCode = "campaign_not_found"
-	ProblemCodeCapacityBelowBooked   ProblemCode = "capacity_below_booked"
-	ProblemCodeChangeClosed          ProblemCode = "change_closed"
-	ProblemCodeCodeWrong             ProblemCode = "code_wrong"
-	ProblemCodeCodesLimit            ProblemCode = "codes_limit"
-	ProblemCodeCrossOrigin           ProblemCode = "cross_origin"
-	ProblemCodeEffectiveTooSoon      ProblemCode = "effective_too_soon"
-	ProblemCodeHoldEnding            ProblemCode = "hold_ending"
-	ProblemCodeHoldExpired           ProblemCode = "hold_expired"
-	ProblemCodeHoldLimit             ProblemCode = "hold_limit"
-	ProblemCodeHoldOfAnother         ProblemCode = "hold_of_another"
-	ProblemCodeHoldReleased          ProblemCode = "hold_released"
-	ProblemCodeHoldSpent             ProblemCode = "hold_spent"
-	ProblemCodeHoldTokenInvalid      ProblemCode = "hold_token_invalid"
-	ProblemCodeHoldsOther            ProblemCode = "holds_other"
-	ProblemCodeInternal              ProblemCode = "internal"
-	ProblemCodeInvalidRequest        ProblemCode = "invalid_request"
-	ProblemCodeKeyNotFound           ProblemCode = "key_not_found"
-	ProblemCodeKeyOfOtherEnvironment ProblemCode = "key_of_other_environment"
-	ProblemCodeKeyRequired           ProblemCode = "key_required"
-	ProblemCodeMalformedJson         ProblemCode = "malformed_json"
-	ProblemCodeMethodNotAllowed      ProblemCode = "method_not_allowed"
-	ProblemCodeNoBooking             ProblemCode = "no_booking"
-	ProblemCodeNoHold                ProblemCode = "no_hold"
-	ProblemCodeNotEligible           ProblemCode = "not_eligible"
-	ProblemCodeNotFound              ProblemCode = "not_found"
-	ProblemCodeNotPublishable        ProblemCode = "not_publishable"
-	ProblemCodeOutcomeUnknown        ProblemCode = "outcome_unknown"
-	ProblemCodeOverloaded            ProblemCode = "overloaded"
-	ProblemCodePersonsPerPhone       ProblemCode = "persons_per_phone"
-	ProblemCodePhoneLimit            ProblemCode = "phone_limit"
-	ProblemCodePhoneUnsupported      ProblemCode = "phone_unsupported"
-	ProblemCodeRegionNotFound        ProblemCode = "region_not_found"
-	ProblemCodeReplacedGone          ProblemCode = "replaced_gone"
-	ProblemCodeResendTooSoon         ProblemCode = "resend_too_soon"
-	ProblemCodeRoleRequired          ProblemCode = "role_required"
-	ProblemCodeRoomNotFound          ProblemCode = "room_not_found"
-	ProblemCodeRulesUnconfirmed      ProblemCode = "rules_unconfirmed"
-	ProblemCodeSchemeNotOffered      ProblemCode = "scheme_not_offered"
-	ProblemCodeSessionExpired        ProblemCode = "session_expired"
-	ProblemCodeSessionRequired       ProblemCode = "session_required"
-	ProblemCodeSiteNotFound          ProblemCode = "site_not_found"
-	ProblemCodeSlotClosed            ProblemCode = "slot_closed"
-	ProblemCodeSlotFull              ProblemCode = "slot_full"
-	ProblemCodeSlotNotFound          ProblemCode = "slot_not_found"
-	ProblemCodeStoreUnavailable      ProblemCode = "store_unavailable"
-	ProblemCodeUnsupportedMediaType  ProblemCode = "unsupported_media_type"
-	ProblemCodeVerificationOver      ProblemCode = "verification_over"
-	ProblemCodeVersionMoved          ProblemCode = "version_moved"
-	ProblemCodeVersionNotFound       ProblemCode = "version_not_found"
+	ProblemCodeActingForAnother        ProblemCode = "acting_for_another"
+	ProblemCodeAddressLimit            ProblemCode = "address_limit"
+	ProblemCodeAdmissionExpired        ProblemCode = "admission_expired"
+	ProblemCodeAdmissionOfAnother      ProblemCode = "admission_of_another"
+	ProblemCodeAdmissionRequired       ProblemCode = "admission_required"
+	ProblemCodeAlreadyBooked           ProblemCode = "already_booked"
+	ProblemCodeBeneficiariesLimit      ProblemCode = "beneficiaries_limit"
+	ProblemCodeBodyTooLarge            ProblemCode = "body_too_large"
+	ProblemCodeCampaignNotFound        ProblemCode = "campaign_not_found"
+	ProblemCodeCapacityBelowBooked     ProblemCode = "capacity_below_booked"
+	ProblemCodeChangeClosed            ProblemCode = "change_closed"
+	ProblemCodeCodeWrong               ProblemCode = "code_wrong"
+	ProblemCodeCodesLimit              ProblemCode = "codes_limit"
+	ProblemCodeCrossOrigin             ProblemCode = "cross_origin"
+	ProblemCodeDeclarationsLimit       ProblemCode = "declarations_limit"
+	ProblemCodeEffectiveTooSoon        ProblemCode = "effective_too_soon"
+	ProblemCodeHoldEnding              ProblemCode = "hold_ending"
+	ProblemCodeHoldExpired             ProblemCode = "hold_expired"
+	ProblemCodeHoldLimit               ProblemCode = "hold_limit"
+	ProblemCodeHoldOfAnother           ProblemCode = "hold_of_another"
+	ProblemCodeHoldReleased            ProblemCode = "hold_released"
+	ProblemCodeHoldSpent               ProblemCode = "hold_spent"
+	ProblemCodeHoldTokenInvalid        ProblemCode = "hold_token_invalid"
+	ProblemCodeHoldsOther              ProblemCode = "holds_other"
+	ProblemCodeInternal                ProblemCode = "internal"
+	ProblemCodeInvalidRequest          ProblemCode = "invalid_request"
+	ProblemCodeKeyNotFound             ProblemCode = "key_not_found"
+	ProblemCodeKeyOfOtherEnvironment   ProblemCode = "key_of_other_environment"
+	ProblemCodeKeyRequired             ProblemCode = "key_required"
+	ProblemCodeMalformedJson           ProblemCode = "malformed_json"
+	ProblemCodeMethodNotAllowed        ProblemCode = "method_not_allowed"
+	ProblemCodeNoBooking               ProblemCode = "no_booking"
+	ProblemCodeNoHold                  ProblemCode = "no_hold"
+	ProblemCodeNotEligible             ProblemCode = "not_eligible"
+	ProblemCodeNotFound                ProblemCode = "not_found"
+	ProblemCodeNotOnList               ProblemCode = "not_on_list"
+	ProblemCodeNotPublishable          ProblemCode = "not_publishable"
+	ProblemCodeOutcomeUnknown          ProblemCode = "outcome_unknown"
+	ProblemCodeOverloaded              ProblemCode = "overloaded"
+	ProblemCodeOwnVerificationRequired ProblemCode = "own_verification_required"
+	ProblemCodePersonsPerPhone         ProblemCode = "persons_per_phone"
+	ProblemCodePhoneLimit              ProblemCode = "phone_limit"
+	ProblemCodePhoneUnsupported        ProblemCode = "phone_unsupported"
+	ProblemCodePossiblyRegistered      ProblemCode = "possibly_registered"
+	ProblemCodeProviderUnavailable     ProblemCode = "provider_unavailable"
+	ProblemCodeRegionNotFound          ProblemCode = "region_not_found"
+	ProblemCodeReplacedGone            ProblemCode = "replaced_gone"
+	ProblemCodeResendTooSoon           ProblemCode = "resend_too_soon"
+	ProblemCodeRoleRequired            ProblemCode = "role_required"
+	ProblemCodeRoomNotFound            ProblemCode = "room_not_found"
+	ProblemCodeRulesUnconfirmed        ProblemCode = "rules_unconfirmed"
+	ProblemCodeSchemeNotOffered        ProblemCode = "scheme_not_offered"
+	ProblemCodeSessionExpired          ProblemCode = "session_expired"
+	ProblemCodeSessionRequired         ProblemCode = "session_required"
+	ProblemCodeSignInIncomplete        ProblemCode = "sign_in_incomplete"
+	ProblemCodeSignInOver              ProblemCode = "sign_in_over"
+	ProblemCodeSignInRefused           ProblemCode = "sign_in_refused"
+	ProblemCodeSiteNotFound            ProblemCode = "site_not_found"
+	ProblemCodeSlotClosed              ProblemCode = "slot_closed"
+	ProblemCodeSlotFull                ProblemCode = "slot_full"
+	ProblemCodeSlotNotFound            ProblemCode = "slot_not_found"
+	ProblemCodeStoreUnavailable        ProblemCode = "store_unavailable"
+	ProblemCodeUnsupportedMediaType    ProblemCode = "unsupported_media_type"
+	ProblemCodeVerificationOver        ProblemCode = "verification_over"
+	ProblemCodeVersionMoved            ProblemCode = "version_moved"
+	ProblemCodeVersionNotFound         ProblemCode = "version_not_found"
 )
 
 // Valid indicates whether the value is a known member of the ProblemCode enum.
 func (e ProblemCode) Valid() bool {
 	switch e {
+	case ProblemCodeActingForAnother:
+		return true
 	case ProblemCodeAddressLimit:
 		return true
 	case ProblemCodeAdmissionExpired:
@@ -260,6 +311,8 @@ func (e ProblemCode) Valid() bool {
 	case ProblemCodeAdmissionRequired:
 		return true
 	case ProblemCodeAlreadyBooked:
+		return true
+	case ProblemCodeBeneficiariesLimit:
 		return true
 	case ProblemCodeBodyTooLarge:
 		return true
@@ -274,6 +327,8 @@ func (e ProblemCode) Valid() bool {
 	case ProblemCodeCodesLimit:
 		return true
 	case ProblemCodeCrossOrigin:
+		return true
+	case ProblemCodeDeclarationsLimit:
 		return true
 	case ProblemCodeEffectiveTooSoon:
 		return true
@@ -315,17 +370,25 @@ func (e ProblemCode) Valid() bool {
 		return true
 	case ProblemCodeNotFound:
 		return true
+	case ProblemCodeNotOnList:
+		return true
 	case ProblemCodeNotPublishable:
 		return true
 	case ProblemCodeOutcomeUnknown:
 		return true
 	case ProblemCodeOverloaded:
 		return true
+	case ProblemCodeOwnVerificationRequired:
+		return true
 	case ProblemCodePersonsPerPhone:
 		return true
 	case ProblemCodePhoneLimit:
 		return true
 	case ProblemCodePhoneUnsupported:
+		return true
+	case ProblemCodePossiblyRegistered:
+		return true
+	case ProblemCodeProviderUnavailable:
 		return true
 	case ProblemCodeRegionNotFound:
 		return true
@@ -344,6 +407,12 @@ func (e ProblemCode) Valid() bool {
 	case ProblemCodeSessionExpired:
 		return true
 	case ProblemCodeSessionRequired:
+		return true
+	case ProblemCodeSignInIncomplete:
+		return true
+	case ProblemCodeSignInOver:
+		return true
+	case ProblemCodeSignInRefused:
 		return true
 	case ProblemCodeSiteNotFound:
 		return true
@@ -388,6 +457,19 @@ func (e SlotState) Valid() bool {
 		return false
 	}
 }
+
+// ActFor defines model for ActFor.
+type ActFor struct {
+	Minor *Minor `json:"minor,omitempty"`
+
+	// Myself Back to oneself.
+	Myself       *ActForMyself       `json:"myself,omitempty"`
+	SignIn       *SignInReturn       `json:"sign_in,omitempty"`
+	Verification *VerificationAnswer `json:"verification,omitempty"`
+}
+
+// ActForMyself Back to oneself.
+type ActForMyself bool
 
 // AdminKey defines model for AdminKey.
 type AdminKey struct {
@@ -615,6 +697,22 @@ type HoldRequest struct {
 	SlotId   string  `json:"slot_id"`
 }
 
+// Identity defines model for Identity.
+type Identity struct {
+	// Beneficiaries For how many people one may act.
+	Beneficiaries int `json:"beneficiaries"`
+
+	// MinorAge Somebody younger can be declared, in completed years; missing where nobody can.
+	MinorAge *int           `json:"minor_age,omitempty"`
+	Scheme   IdentityScheme `json:"scheme"`
+
+	// SignIn Whether people sign in at an identity provider (`/v1/sign-ins`) and not by SMS (`/v1/verifications`).
+	SignIn bool `json:"sign_in"`
+}
+
+// IdentityScheme defines model for Identity.Scheme.
+type IdentityScheme string
+
 // Inbox defines model for Inbox.
 type Inbox struct {
 	Messages []Message `json:"messages"`
@@ -635,6 +733,7 @@ type MadeKey struct {
 
 // Me defines model for Me.
 type Me struct {
+	Actor     *Person      `json:"actor,omitempty"`
 	Campaigns []MyCampaign `json:"campaigns"`
 	Person    Person       `json:"person"`
 }
@@ -654,6 +753,15 @@ type MessageKind string
 
 // MessageState defines model for Message.State.
 type MessageState string
+
+// Minor defines model for Minor.
+type Minor struct {
+	// BirthDate YYYY-MM-DD; a date that exists.
+	BirthDate CivilDate `json:"birth_date"`
+
+	// Name Example: 홍아기
+	Name string `json:"name"`
+}
 
 // MyCampaign defines model for MyCampaign.
 type MyCampaign struct {
@@ -699,6 +807,18 @@ type Person struct {
 	//
 	// Example: 홍*동
 	Name string `json:"name"`
+}
+
+// PhoneChange defines model for PhoneChange.
+type PhoneChange struct {
+	Changed      bool          `json:"changed"`
+	Verification *Verification `json:"verification,omitempty"`
+}
+
+// PhoneChangeRequest defines model for PhoneChangeRequest.
+type PhoneChangeRequest struct {
+	// Phone Example: 010-1234-5678
+	Phone string `json:"phone"`
 }
 
 // Problem defines model for Problem.
@@ -806,13 +926,34 @@ type Room struct {
 // Session defines model for Session.
 type Session struct {
 	// Device Keep it, and send it in the header `Jari-Device` with the next verification: strangers can't use up the part
-	// of the phone's budget that is kept for this device. It opens nothing.
-	Device    string    `json:"device"`
+	// of the phone's budget that is kept for this device. It opens nothing. Only where a phone was verified.
+	Device    *string   `json:"device,omitempty"`
 	ExpiresAt time.Time `json:"expires_at"`
 	Person    Person    `json:"person"`
 
 	// Token For `Authorization: Bearer`.
 	Token string `json:"token"`
+}
+
+// SignIn defines model for SignIn.
+type SignIn struct {
+	ExpiresAt time.Time `json:"expires_at"`
+
+	// RedirectUrl Where the provider asks who it is.
+	RedirectUrl string `json:"redirect_url"`
+
+	// SignIn To be kept where nobody else reads it, and handed in with what the provider gives.
+	SignIn string `json:"sign_in"`
+}
+
+// SignInReturn defines model for SignInReturn.
+type SignInReturn struct {
+	// Code As the provider led back with it.
+	Code   string `json:"code"`
+	SignIn string `json:"sign_in"`
+
+	// State As the provider led back with it.
+	State string `json:"state"`
 }
 
 // Site defines model for Site.
@@ -882,12 +1023,22 @@ type SlotStock struct {
 
 // Verification defines model for Verification.
 type Verification struct {
-	AttemptsLeft int       `json:"attempts_left"`
-	ExpiresAt    time.Time `json:"expires_at"`
+	AttemptsLeft int `json:"attempts_left"`
+
+	// CheckDigitFits With `national_id`: false if the number may be mistyped. It is taken all the same.
+	CheckDigitFits *bool     `json:"check_digit_fits,omitempty"`
+	ExpiresAt      time.Time `json:"expires_at"`
 
 	// ResendAt A new code may be asked for from this instant on.
 	ResendAt       time.Time `json:"resend_at"`
 	VerificationId string    `json:"verification_id"`
+}
+
+// VerificationAnswer defines model for VerificationAnswer.
+type VerificationAnswer struct {
+	// Code Example: 123456
+	Code           string `json:"code"`
+	VerificationId string `json:"verification_id"`
 }
 
 // VerificationCode defines model for VerificationCode.
@@ -899,10 +1050,20 @@ type VerificationCode struct {
 // VerificationRequest defines model for VerificationRequest.
 type VerificationRequest struct {
 	// BirthDate YYYY-MM-DD; a date that exists.
-	BirthDate CivilDate `json:"birth_date"`
+	BirthDate *CivilDate `json:"birth_date,omitempty"`
 
 	// Name Example: 홍길동
 	Name string `json:"name"`
+
+	// NationalId With `national_id`, in the place of the birth date. It is never stored.
+	//
+	// Example: 670309-1******
+	NationalId *string `json:"national_id,omitempty"`
+
+	// Number With `list`: the number that the list has, such as a staff number. Zeros in front count.
+	//
+	// Example: 0012
+	Number *string `json:"number,omitempty"`
 
 	// Phone National or international, with or without separators.
 	//
@@ -1097,8 +1258,20 @@ type AskEligibilityJSONRequestBody = EligibilityQuestion
 // PlaceHoldJSONRequestBody defines body for PlaceHold for application/json ContentType.
 type PlaceHoldJSONRequestBody = HoldRequest
 
+// ActForJSONRequestBody defines body for ActFor for application/json ContentType.
+type ActForJSONRequestBody = ActFor
+
+// StartPhoneChangeJSONRequestBody defines body for StartPhoneChange for application/json ContentType.
+type StartPhoneChangeJSONRequestBody = PhoneChangeRequest
+
+// ConfirmPhoneChangeJSONRequestBody defines body for ConfirmPhoneChange for application/json ContentType.
+type ConfirmPhoneChangeJSONRequestBody = VerificationCode
+
 // AdmitJSONRequestBody defines body for Admit for application/json ContentType.
 type AdmitJSONRequestBody = AdmissionRequest
+
+// ConfirmSignInJSONRequestBody defines body for ConfirmSignIn for application/json ContentType.
+type ConfirmSignInJSONRequestBody = SignInReturn
 
 // StartVerificationJSONRequestBody defines body for StartVerification for application/json ContentType.
 type StartVerificationJSONRequestBody = VerificationRequest
@@ -1396,15 +1569,33 @@ type ServerInterface interface {
 	// GetSiteSlots What is free at a site, on all its days
 	// (GET /v1/campaigns/{campaign}/sites/{site}/slots)
 	GetSiteSlots(ctx echo.Context, campaign CampaignPath, site SitePath, params GetSiteSlotsParams) error
+	// GetIdentity How people say who they are here
+	// (GET /v1/identity)
+	GetIdentity(ctx echo.Context) error
 	// GetMe Who am I, and where do I go on?
 	// (GET /v1/me)
 	GetMe(ctx echo.Context) error
+	// ActFor Act for somebody else, or for oneself again
+	// (POST /v1/me/acting-for)
+	ActFor(ctx echo.Context) error
+	// StartPhoneChange Take another phone and stay the same person
+	// (POST /v1/me/phone)
+	StartPhoneChange(ctx echo.Context) error
+	// ConfirmPhoneChange Give the code of the old phone, then that of the new one
+	// (POST /v1/me/phone/{verification}/confirm)
+	ConfirmPhoneChange(ctx echo.Context, verification VerificationPath) error
 	// Admit Come in
 	// (PUT /v1/rooms/{room}/admission)
 	Admit(ctx echo.Context, room RoomPath) error
 	// EndSession Forget this device
 	// (DELETE /v1/session)
 	EndSession(ctx echo.Context) error
+	// StartSignIn Begin to sign in at the identity provider
+	// (POST /v1/sign-ins)
+	StartSignIn(ctx echo.Context) error
+	// ConfirmSignIn Hand in what the provider led back with, get a session
+	// (POST /v1/sign-ins/confirm)
+	ConfirmSignIn(ctx echo.Context) error
 	// StartVerification Send a code to a phone
 	// (POST /v1/verifications)
 	StartVerification(ctx echo.Context) error
@@ -1968,12 +2159,55 @@ func (w *ServerInterfaceWrapper) GetSiteSlots(ctx echo.Context) error {
 	return err
 }
 
+// GetIdentity converts echo context to params.
+func (w *ServerInterfaceWrapper) GetIdentity(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetIdentity(ctx)
+	return err
+}
+
 // GetMe converts echo context to params.
 func (w *ServerInterfaceWrapper) GetMe(ctx echo.Context) error {
 	var err error
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.GetMe(ctx)
+	return err
+}
+
+// ActFor converts echo context to params.
+func (w *ServerInterfaceWrapper) ActFor(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ActFor(ctx)
+	return err
+}
+
+// StartPhoneChange converts echo context to params.
+func (w *ServerInterfaceWrapper) StartPhoneChange(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.StartPhoneChange(ctx)
+	return err
+}
+
+// ConfirmPhoneChange converts echo context to params.
+func (w *ServerInterfaceWrapper) ConfirmPhoneChange(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "verification" -------------
+	var verification VerificationPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "verification", ctx.Param("verification"), &verification, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter verification: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ConfirmPhoneChange(ctx, verification)
 	return err
 }
 
@@ -1999,6 +2233,24 @@ func (w *ServerInterfaceWrapper) EndSession(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.EndSession(ctx)
+	return err
+}
+
+// StartSignIn converts echo context to params.
+func (w *ServerInterfaceWrapper) StartSignIn(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.StartSignIn(ctx)
+	return err
+}
+
+// ConfirmSignIn converts echo context to params.
+func (w *ServerInterfaceWrapper) ConfirmSignIn(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ConfirmSignIn(ctx)
 	return err
 }
 
@@ -2093,11 +2345,17 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/v1/campaigns", wrapper.ListCampaigns, options.OperationMiddlewares["listCampaigns"]...)
 	router.GET(options.BaseURL+"/v1/campaigns/:campaign", wrapper.GetCampaign, options.OperationMiddlewares["getCampaign"]...)
 	router.POST(options.BaseURL+"/v1/campaigns/:campaign/eligibility", wrapper.AskEligibility, options.OperationMiddlewares["askEligibility"]...)
+	router.GET(options.BaseURL+"/v1/identity", wrapper.GetIdentity, options.OperationMiddlewares["getIdentity"]...)
+	router.POST(options.BaseURL+"/v1/sign-ins", wrapper.StartSignIn, options.OperationMiddlewares["startSignIn"]...)
+	router.POST(options.BaseURL+"/v1/sign-ins/confirm", wrapper.ConfirmSignIn, options.OperationMiddlewares["confirmSignIn"]...)
 	router.POST(options.BaseURL+"/v1/verifications", wrapper.StartVerification, options.OperationMiddlewares["startVerification"]...)
 	router.POST(options.BaseURL+"/v1/verifications/:verification/resend", wrapper.ResendVerification, options.OperationMiddlewares["resendVerification"]...)
 	router.POST(options.BaseURL+"/v1/verifications/:verification/confirm", wrapper.ConfirmVerification, options.OperationMiddlewares["confirmVerification"]...)
 	router.DELETE(options.BaseURL+"/v1/session", wrapper.EndSession, options.OperationMiddlewares["endSession"]...)
 	router.GET(options.BaseURL+"/v1/me", wrapper.GetMe, options.OperationMiddlewares["getMe"]...)
+	router.POST(options.BaseURL+"/v1/me/acting-for", wrapper.ActFor, options.OperationMiddlewares["actFor"]...)
+	router.POST(options.BaseURL+"/v1/me/phone", wrapper.StartPhoneChange, options.OperationMiddlewares["startPhoneChange"]...)
+	router.POST(options.BaseURL+"/v1/me/phone/:verification/confirm", wrapper.ConfirmPhoneChange, options.OperationMiddlewares["confirmPhoneChange"]...)
 	router.PUT(options.BaseURL+"/v1/rooms/:room/admission", wrapper.Admit, options.OperationMiddlewares["admit"]...)
 	router.GET(options.BaseURL+"/v1/campaigns/:campaign/regions/:region/sites", wrapper.ListSites, options.OperationMiddlewares["listSites"]...)
 	router.GET(options.BaseURL+"/v1/campaigns/:campaign/regions/:region/sites/:hash", wrapper.ListSitesByHash, options.OperationMiddlewares["listSitesByHash"]...)
@@ -5290,6 +5548,72 @@ func (response GetSiteSlots503ApplicationProblemPlusJSONResponse) VisitGetSiteSl
 	return err
 }
 
+type GetIdentityRequestObject struct {
+}
+
+type GetIdentityResponseObject interface {
+	VisitGetIdentityResponse(w http.ResponseWriter) error
+}
+
+type GetIdentity200ResponseHeaders struct {
+	CacheControl *string
+}
+
+type GetIdentity200JSONResponse struct {
+	Body    Identity
+	Headers GetIdentity200ResponseHeaders
+}
+
+func (response GetIdentity200JSONResponse) VisitGetIdentityResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.CacheControl != nil {
+		w.Header().Set("Cache-Control", fmt.Sprint(*response.Headers.CacheControl))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetIdentity500ApplicationProblemPlusJSONResponse struct {
+	InternalApplicationProblemPlusJSONResponse
+}
+
+func (response GetIdentity500ApplicationProblemPlusJSONResponse) VisitGetIdentityResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetIdentity503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response GetIdentity503ApplicationProblemPlusJSONResponse) VisitGetIdentityResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type GetMeRequestObject struct {
 }
 
@@ -5348,6 +5672,549 @@ type GetMe503ApplicationProblemPlusJSONResponse struct {
 }
 
 func (response GetMe503ApplicationProblemPlusJSONResponse) VisitGetMeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ActForRequestObject struct {
+	Body *ActForJSONRequestBody
+}
+
+type ActForResponseObject interface {
+	VisitActForResponse(w http.ResponseWriter) error
+}
+
+type ActFor200ResponseHeaders struct {
+	SetCookie *string
+}
+
+type ActFor200JSONResponse struct {
+	Body    Session
+	Headers ActFor200ResponseHeaders
+}
+
+func (response ActFor200JSONResponse) VisitActForResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.SetCookie != nil {
+		w.Header().Set("Set-Cookie", fmt.Sprint(*response.Headers.SetCookie))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ActFor400ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response ActFor400ApplicationProblemPlusJSONResponse) VisitActForResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ActFor401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ActFor401ApplicationProblemPlusJSONResponse) VisitActForResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ActFor403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ActFor403ApplicationProblemPlusJSONResponse) VisitActForResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ActFor409ApplicationProblemPlusJSONResponse struct {
+	ConflictApplicationProblemPlusJSONResponse
+}
+
+func (response ActFor409ApplicationProblemPlusJSONResponse) VisitActForResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ActFor410ApplicationProblemPlusJSONResponse struct {
+	GoneApplicationProblemPlusJSONResponse
+}
+
+func (response ActFor410ApplicationProblemPlusJSONResponse) VisitActForResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(410)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ActFor413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response ActFor413ApplicationProblemPlusJSONResponse) VisitActForResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ActFor415ApplicationProblemPlusJSONResponse struct {
+	UnsupportedApplicationProblemPlusJSONResponse
+}
+
+func (response ActFor415ApplicationProblemPlusJSONResponse) VisitActForResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ActFor429ApplicationProblemPlusJSONResponse struct {
+	TooManyApplicationProblemPlusJSONResponse
+}
+
+func (response ActFor429ApplicationProblemPlusJSONResponse) VisitActForResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ActFor500ApplicationProblemPlusJSONResponse struct {
+	InternalApplicationProblemPlusJSONResponse
+}
+
+func (response ActFor500ApplicationProblemPlusJSONResponse) VisitActForResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ActFor503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ActFor503ApplicationProblemPlusJSONResponse) VisitActForResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartPhoneChangeRequestObject struct {
+	Body *StartPhoneChangeJSONRequestBody
+}
+
+type StartPhoneChangeResponseObject interface {
+	VisitStartPhoneChangeResponse(w http.ResponseWriter) error
+}
+
+type StartPhoneChange202JSONResponse Verification
+
+func (response StartPhoneChange202JSONResponse) VisitStartPhoneChangeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartPhoneChange400ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response StartPhoneChange400ApplicationProblemPlusJSONResponse) VisitStartPhoneChangeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartPhoneChange401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response StartPhoneChange401ApplicationProblemPlusJSONResponse) VisitStartPhoneChangeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartPhoneChange403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response StartPhoneChange403ApplicationProblemPlusJSONResponse) VisitStartPhoneChangeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartPhoneChange413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response StartPhoneChange413ApplicationProblemPlusJSONResponse) VisitStartPhoneChangeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartPhoneChange415ApplicationProblemPlusJSONResponse struct {
+	UnsupportedApplicationProblemPlusJSONResponse
+}
+
+func (response StartPhoneChange415ApplicationProblemPlusJSONResponse) VisitStartPhoneChangeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartPhoneChange429ApplicationProblemPlusJSONResponse struct {
+	TooManyApplicationProblemPlusJSONResponse
+}
+
+func (response StartPhoneChange429ApplicationProblemPlusJSONResponse) VisitStartPhoneChangeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartPhoneChange500ApplicationProblemPlusJSONResponse struct {
+	InternalApplicationProblemPlusJSONResponse
+}
+
+func (response StartPhoneChange500ApplicationProblemPlusJSONResponse) VisitStartPhoneChangeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartPhoneChange503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response StartPhoneChange503ApplicationProblemPlusJSONResponse) VisitStartPhoneChangeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmPhoneChangeRequestObject struct {
+	Verification VerificationPath `json:"verification"`
+	Body         *ConfirmPhoneChangeJSONRequestBody
+}
+
+type ConfirmPhoneChangeResponseObject interface {
+	VisitConfirmPhoneChangeResponse(w http.ResponseWriter) error
+}
+
+type ConfirmPhoneChange200JSONResponse PhoneChange
+
+func (response ConfirmPhoneChange200JSONResponse) VisitConfirmPhoneChangeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmPhoneChange400ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response ConfirmPhoneChange400ApplicationProblemPlusJSONResponse) VisitConfirmPhoneChangeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmPhoneChange401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ConfirmPhoneChange401ApplicationProblemPlusJSONResponse) VisitConfirmPhoneChangeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmPhoneChange403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ConfirmPhoneChange403ApplicationProblemPlusJSONResponse) VisitConfirmPhoneChangeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmPhoneChange409ApplicationProblemPlusJSONResponse struct {
+	ConflictApplicationProblemPlusJSONResponse
+}
+
+func (response ConfirmPhoneChange409ApplicationProblemPlusJSONResponse) VisitConfirmPhoneChangeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmPhoneChange410ApplicationProblemPlusJSONResponse struct {
+	GoneApplicationProblemPlusJSONResponse
+}
+
+func (response ConfirmPhoneChange410ApplicationProblemPlusJSONResponse) VisitConfirmPhoneChangeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(410)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmPhoneChange413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response ConfirmPhoneChange413ApplicationProblemPlusJSONResponse) VisitConfirmPhoneChangeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmPhoneChange415ApplicationProblemPlusJSONResponse struct {
+	UnsupportedApplicationProblemPlusJSONResponse
+}
+
+func (response ConfirmPhoneChange415ApplicationProblemPlusJSONResponse) VisitConfirmPhoneChangeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmPhoneChange429ApplicationProblemPlusJSONResponse struct {
+	TooManyApplicationProblemPlusJSONResponse
+}
+
+func (response ConfirmPhoneChange429ApplicationProblemPlusJSONResponse) VisitConfirmPhoneChangeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmPhoneChange500ApplicationProblemPlusJSONResponse struct {
+	InternalApplicationProblemPlusJSONResponse
+}
+
+func (response ConfirmPhoneChange500ApplicationProblemPlusJSONResponse) VisitConfirmPhoneChangeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmPhoneChange503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ConfirmPhoneChange503ApplicationProblemPlusJSONResponse) VisitConfirmPhoneChangeResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -5598,6 +6465,225 @@ func (response EndSession503ApplicationProblemPlusJSONResponse) VisitEndSessionR
 	return err
 }
 
+type StartSignInRequestObject struct {
+}
+
+type StartSignInResponseObject interface {
+	VisitStartSignInResponse(w http.ResponseWriter) error
+}
+
+type StartSignIn200JSONResponse SignIn
+
+func (response StartSignIn200JSONResponse) VisitStartSignInResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartSignIn400ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response StartSignIn400ApplicationProblemPlusJSONResponse) VisitStartSignInResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartSignIn500ApplicationProblemPlusJSONResponse struct {
+	InternalApplicationProblemPlusJSONResponse
+}
+
+func (response StartSignIn500ApplicationProblemPlusJSONResponse) VisitStartSignInResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartSignIn503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response StartSignIn503ApplicationProblemPlusJSONResponse) VisitStartSignInResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmSignInRequestObject struct {
+	Body *ConfirmSignInJSONRequestBody
+}
+
+type ConfirmSignInResponseObject interface {
+	VisitConfirmSignInResponse(w http.ResponseWriter) error
+}
+
+type ConfirmSignIn200ResponseHeaders struct {
+	SetCookie *string
+}
+
+type ConfirmSignIn200JSONResponse struct {
+	Body    Session
+	Headers ConfirmSignIn200ResponseHeaders
+}
+
+func (response ConfirmSignIn200JSONResponse) VisitConfirmSignInResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.SetCookie != nil {
+		w.Header().Set("Set-Cookie", fmt.Sprint(*response.Headers.SetCookie))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmSignIn400ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response ConfirmSignIn400ApplicationProblemPlusJSONResponse) VisitConfirmSignInResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmSignIn403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ConfirmSignIn403ApplicationProblemPlusJSONResponse) VisitConfirmSignInResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmSignIn410ApplicationProblemPlusJSONResponse struct {
+	GoneApplicationProblemPlusJSONResponse
+}
+
+func (response ConfirmSignIn410ApplicationProblemPlusJSONResponse) VisitConfirmSignInResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(410)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmSignIn413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response ConfirmSignIn413ApplicationProblemPlusJSONResponse) VisitConfirmSignInResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmSignIn415ApplicationProblemPlusJSONResponse struct {
+	UnsupportedApplicationProblemPlusJSONResponse
+}
+
+func (response ConfirmSignIn415ApplicationProblemPlusJSONResponse) VisitConfirmSignInResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmSignIn500ApplicationProblemPlusJSONResponse struct {
+	InternalApplicationProblemPlusJSONResponse
+}
+
+func (response ConfirmSignIn500ApplicationProblemPlusJSONResponse) VisitConfirmSignInResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmSignIn503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ConfirmSignIn503ApplicationProblemPlusJSONResponse) VisitConfirmSignInResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type StartVerificationRequestObject struct {
 	Body *StartVerificationJSONRequestBody
 }
@@ -5632,6 +6718,22 @@ func (response StartVerification400ApplicationProblemPlusJSONResponse) VisitStar
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartVerification403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response StartVerification403ApplicationProblemPlusJSONResponse) VisitStartVerificationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -6074,15 +7176,33 @@ type StrictServerInterface interface {
 	// GetSiteSlots What is free at a site, on all its days
 	// (GET /v1/campaigns/{campaign}/sites/{site}/slots)
 	GetSiteSlots(ctx context.Context, request GetSiteSlotsRequestObject) (GetSiteSlotsResponseObject, error)
+	// GetIdentity How people say who they are here
+	// (GET /v1/identity)
+	GetIdentity(ctx context.Context, request GetIdentityRequestObject) (GetIdentityResponseObject, error)
 	// GetMe Who am I, and where do I go on?
 	// (GET /v1/me)
 	GetMe(ctx context.Context, request GetMeRequestObject) (GetMeResponseObject, error)
+	// ActFor Act for somebody else, or for oneself again
+	// (POST /v1/me/acting-for)
+	ActFor(ctx context.Context, request ActForRequestObject) (ActForResponseObject, error)
+	// StartPhoneChange Take another phone and stay the same person
+	// (POST /v1/me/phone)
+	StartPhoneChange(ctx context.Context, request StartPhoneChangeRequestObject) (StartPhoneChangeResponseObject, error)
+	// ConfirmPhoneChange Give the code of the old phone, then that of the new one
+	// (POST /v1/me/phone/{verification}/confirm)
+	ConfirmPhoneChange(ctx context.Context, request ConfirmPhoneChangeRequestObject) (ConfirmPhoneChangeResponseObject, error)
 	// Admit Come in
 	// (PUT /v1/rooms/{room}/admission)
 	Admit(ctx context.Context, request AdmitRequestObject) (AdmitResponseObject, error)
 	// EndSession Forget this device
 	// (DELETE /v1/session)
 	EndSession(ctx context.Context, request EndSessionRequestObject) (EndSessionResponseObject, error)
+	// StartSignIn Begin to sign in at the identity provider
+	// (POST /v1/sign-ins)
+	StartSignIn(ctx context.Context, request StartSignInRequestObject) (StartSignInResponseObject, error)
+	// ConfirmSignIn Hand in what the provider led back with, get a session
+	// (POST /v1/sign-ins/confirm)
+	ConfirmSignIn(ctx context.Context, request ConfirmSignInRequestObject) (ConfirmSignInResponseObject, error)
 	// StartVerification Send a code to a phone
 	// (POST /v1/verifications)
 	StartVerification(ctx context.Context, request StartVerificationRequestObject) (StartVerificationResponseObject, error)
@@ -6921,6 +8041,29 @@ func (sh *strictHandler) GetSiteSlots(ctx echo.Context, campaign CampaignPath, s
 	return nil
 }
 
+// GetIdentity operation middleware
+func (sh *strictHandler) GetIdentity(ctx echo.Context) error {
+	var request GetIdentityRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetIdentity(ctx.Request().Context(), request.(GetIdentityRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetIdentity")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetIdentityResponseObject); ok {
+		return validResponse.VisitGetIdentityResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // GetMe operation middleware
 func (sh *strictHandler) GetMe(ctx echo.Context) error {
 	var request GetMeRequestObject
@@ -6938,6 +8081,146 @@ func (sh *strictHandler) GetMe(ctx echo.Context) error {
 		return err
 	} else if validResponse, ok := response.(GetMeResponseObject); ok {
 		return validResponse.VisitGetMeResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ActFor operation middleware
+func (sh *strictHandler) ActFor(ctx echo.Context) error {
+	var request ActForRequestObject
+
+	var body ActForJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ActFor(ctx.Request().Context(), request.(ActForRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ActFor")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ActForResponseObject); ok {
+		return validResponse.VisitActForResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// StartPhoneChange operation middleware
+func (sh *strictHandler) StartPhoneChange(ctx echo.Context) error {
+	var request StartPhoneChangeRequestObject
+
+	var body StartPhoneChangeJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.StartPhoneChange(ctx.Request().Context(), request.(StartPhoneChangeRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "StartPhoneChange")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(StartPhoneChangeResponseObject); ok {
+		return validResponse.VisitStartPhoneChangeResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ConfirmPhoneChange operation middleware
+func (sh *strictHandler) ConfirmPhoneChange(ctx echo.Context, verification VerificationPath) error {
+	var request ConfirmPhoneChangeRequestObject
+
+	request.Verification = verification
+
+	var body ConfirmPhoneChangeJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ConfirmPhoneChange(ctx.Request().Context(), request.(ConfirmPhoneChangeRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ConfirmPhoneChange")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ConfirmPhoneChangeResponseObject); ok {
+		return validResponse.VisitConfirmPhoneChangeResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -7012,6 +8295,75 @@ func (sh *strictHandler) EndSession(ctx echo.Context) error {
 		return err
 	} else if validResponse, ok := response.(EndSessionResponseObject); ok {
 		return validResponse.VisitEndSessionResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// StartSignIn operation middleware
+func (sh *strictHandler) StartSignIn(ctx echo.Context) error {
+	var request StartSignInRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.StartSignIn(ctx.Request().Context(), request.(StartSignInRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "StartSignIn")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(StartSignInResponseObject); ok {
+		return validResponse.VisitStartSignInResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ConfirmSignIn operation middleware
+func (sh *strictHandler) ConfirmSignIn(ctx echo.Context) error {
+	var request ConfirmSignInRequestObject
+
+	var body ConfirmSignInJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ConfirmSignIn(ctx.Request().Context(), request.(ConfirmSignInRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ConfirmSignIn")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ConfirmSignInResponseObject); ok {
+		return validResponse.VisitConfirmSignInResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

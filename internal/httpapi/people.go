@@ -12,13 +12,23 @@ import (
 
 // StartVerification answers POST /v1/verifications.
 func (s *Server) StartVerification(ctx context.Context, r StartVerificationRequestObject) (StartVerificationResponseObject, error) {
-	v, err := s.Identity.Start(ctx, identity.Claims{
-		Scheme: r.Body.Scheme, Name: r.Body.Name, BirthDate: r.Body.BirthDate, Phone: r.Body.Phone,
-	}, languageIn(ctx), fromIn(ctx))
+	c := identity.Claims{
+		Scheme: r.Body.Scheme, Name: r.Body.Name, Phone: r.Body.Phone,
+		NationalID: text(r.Body.NationalId), Number: text(r.Body.Number),
+	}
+	if r.Body.BirthDate != nil {
+		c.BirthDate = *r.Body.BirthDate
+	}
+	v, err := s.Identity.Start(ctx, c, languageIn(ctx), fromIn(ctx))
 	if err != nil {
 		return nil, err
 	}
-	return StartVerification202JSONResponse(s.verification(v)), nil
+	out := s.verification(v)
+	if c.NationalID != "" {
+		fits := !v.Mistyped
+		out.CheckDigitFits = &fits
+	}
+	return StartVerification202JSONResponse(out), nil
 }
 
 // ResendVerification answers POST /v1/verifications/{verification}/resend.
@@ -57,16 +67,19 @@ func (s *Server) ConfirmVerification(ctx context.Context, r ConfirmVerificationR
 	if err != nil {
 		return nil, err
 	}
+	body, carried := s.session(session)
 	return verified{
-		ConfirmVerification200JSONResponse: ConfirmVerification200JSONResponse{Body: Session{
-			Token: session.Token, ExpiresAt: s.shown(session.ExpiresAt), Person: masked(session.Person),
-			Device: session.Device,
-		}},
+		ConfirmVerification200JSONResponse: ConfirmVerification200JSONResponse{Body: body},
 		cookies: [2]*http.Cookie{
-			cookie(sessionCookie, session.Token, int(session.ExpiresAt.Sub(s.Clock.Real()).Seconds())),
-			cookie(deviceCookie, session.Device, int(session.DeviceExpiresAt.Sub(s.Clock.Real()).Seconds())),
+			carried, cookie(deviceCookie, session.Device, int(session.DeviceExpiresAt.Sub(s.Clock.Real()).Seconds())),
 		},
 	}, nil
+}
+
+// session shows a session, with the cookie that carries it.
+func (s *Server) session(x identity.Session) (Session, *http.Cookie) {
+	return Session{Token: x.Token, ExpiresAt: s.shown(x.ExpiresAt), Person: masked(x.Person), Device: optional(x.Device)},
+		cookie(sessionCookie, x.Token, int(x.ExpiresAt.Sub(s.Clock.Real()).Seconds()))
 }
 
 func masked(p identity.Person) Person {
@@ -85,6 +98,14 @@ func (s *Server) GetMe(ctx context.Context, _ GetMeRequestObject) (GetMeResponse
 		return nil, err
 	}
 	me := Me{Person: masked(p), Campaigns: []MyCampaign{}}
+	if t.Actor != t.Person {
+		actor, err := s.Identity.Person(ctx, t.Actor)
+		if err != nil {
+			return nil, err
+		}
+		shown := masked(actor)
+		me.Actor = &shown
+	}
 	for _, c := range campaigns {
 		mine := MyCampaign{CampaignId: c.ID, Step: MyCampaignStepChoose}
 		booked, err := s.Bookings.Latest(ctx, c, t.Person)

@@ -47,10 +47,16 @@ var operations = []operation{
 	{"getCampaign", public},
 	{"askEligibility", public},
 	// Who asks.
+	{"getIdentity", public},
 	{"startVerification", public},
 	{"resendVerification", public},
 	{"confirmVerification", public},
+	{"startSignIn", public},
+	{"confirmSignIn", public},
 	{"getMe", person},
+	{"actFor", person},
+	{"startPhoneChange", person},
+	{"confirmPhoneChange", person},
 	{"endSession", person},
 	// Who may come in.
 	{"admit", person},

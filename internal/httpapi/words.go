@@ -98,4 +98,15 @@ var problemWords = map[fault.Code][2]words{
 	fault.CodeCapacityBelowBooked:   {{"정원을 이미 예약된 수보다 적게 할 수 없습니다.", "예약된 수가 함께 표시됩니다."}, {"The capacity can't be lower than what is booked.", "How many are booked is given with this answer."}},
 	fault.CodeVersionMoved:          {{"그사이 다른 판이 게시되었습니다.", "다시 확인해 주세요."}, {"Another version was published meanwhile.", "Please look again."}},
 	fault.CodeChangeClosed:          {{"변경하거나 취소할 수 있는 시간이 지났습니다.", "장소에 직접 문의해 주세요."}, {"It is too late to change or cancel.", "Please contact the site."}},
+
+	fault.CodePossiblyRegistered:      {{"같은 이름과 생년월일로 이미 확인된 분이 있습니다.", "처음 확인하신 휴대전화를 쓰시거나 창구에 문의해 주세요."}, {"Somebody of this name and birth date is registered already.", "Use the phone that was verified first, or ask at the desk."}},
+	fault.CodeNotOnList:               {{"명단에서 확인되지 않습니다.", "명단에 적힌 정보와 휴대전화 번호를 그대로 입력해 주세요. 다르다면 명단을 만든 기관에 문의해 주세요."}, {"This isn't on the list.", "Enter everything, the phone number too, as it is on the list. If that is wrong, ask who made the list."}},
+	fault.CodeOwnVerificationRequired: {{"본인이 직접 확인해야 합니다.", "이분은 대신 신고할 수 없습니다. 본인 확인을 거친 뒤 대신하실 수 있습니다."}, {"They have to verify for themselves.", "This person can't be declared by another. Once they have verified, you can act for them."}},
+	fault.CodeBeneficiariesLimit:      {{"대신할 수 있는 사람 수를 넘었습니다.", ""}, {"You act for as many people as allowed already.", ""}},
+	fault.CodeDeclarationsLimit:       {{"오늘은 더 신고할 수 없습니다.", "retry_at 이후에 다시 시도하거나 창구에 문의해 주세요."}, {"No more people can be declared today.", "Please try again after retry_at, or ask at the desk."}},
+	fault.CodeActingForAnother:        {{"본인만 할 수 있는 일입니다.", "다른 분을 대신하는 동안에는 할 수 없습니다."}, {"Only the person themself can do this.", "It isn't possible while acting for another."}},
+	fault.CodeSignInOver:              {{"이 로그인은 끝났습니다.", "처음부터 다시 로그인해 주세요."}, {"This sign-in is over.", "Please begin again."}},
+	fault.CodeSignInRefused:           {{"로그인을 확인할 수 없습니다.", "처음부터 다시 로그인해 주세요."}, {"The identity provider doesn't vouch for this.", "Please begin again."}},
+	fault.CodeSignInIncomplete:        {{"인증기관이 필요한 정보를 알려 주지 않았습니다.", "이름, 생년월일 등의 제공에 동의했는지 확인해 주세요."}, {"The identity provider didn't say enough.", "Please check that you agreed to share your name and birth date."}},
+	fault.CodeProviderUnavailable:     {{"지금은 인증기관에 연결할 수 없습니다.", "변경된 것은 없습니다. 잠시 뒤 다시 시도해 주세요."}, {"The identity provider can't be reached right now.", "Nothing was changed. Please try again in a moment."}},
 }

@@ -1,10 +1,14 @@
 package identity
 
 import (
+	"errors"
+	"log/slog"
+	"maps"
 	"slices"
 	"strings"
 	"time"
 	"unicode"
+	"unicode/utf8"
 
 	"github.com/nyaruka/phonenumbers"
 	"golang.org/x/text/cases"
@@ -14,21 +18,42 @@ import (
 	"jari/internal/fault"
 )
 
-// SchemePhone finds a person by name, birth date and phone.
-const SchemePhone = "phone"
+// The schemes: what makes two requests the same person.
+const (
+	// SchemePhone finds a person by name, birth date and phone: what they say of themselves, and a phone that is theirs.
+	SchemePhone = "phone"
+	// SchemeNationalID finds a person by the keyed hash of a Korean national id, which says the birth date too.
+	SchemeNationalID = "national_id"
+	// SchemeList finds a person by their entry in an imported list of entitled people.
+	SchemeList = "list"
+	// SchemeOIDC finds a person by what an OpenID provider calls them.
+	SchemeOIDC = "oidc"
+)
 
-// Claims are what people say of themselves.
+// Claims are what people say of themselves. Which are needed depends on the scheme.
 type Claims struct {
 	Scheme    string
 	Name      string
 	BirthDate civil.Date
 	Phone     string
+	// NationalID is hashed and forgotten, Number is that of an entry in a list.
+	NationalID string
+	Number     string
+
+	// mistyped: the check digit of the national id doesn't fit, which warns and no more.
+	mistyped bool
 }
+
+// LogValue shows the scheme alone.
+func (c Claims) LogValue() slog.Value { return slog.StringValue(c.Scheme) }
 
 // oldest is the first birth date that is believed; nobody alive is older.
 var oldest = civil.Date{Year: 1900, Month: time.January, Day: 1}
 
-const maxNameRunes = 100
+const (
+	maxNameRunes   = 100
+	maxNumberRunes = 64
+)
 
 // PhoneRules say which numbers codes are sent to.
 type PhoneRules struct {
@@ -37,20 +62,45 @@ type PhoneRules struct {
 	Regions []string
 }
 
-// normalise returns the claims in one spelling each, or says which are wrong. today is the date of shown time.
-func (c Claims) normalise(rules PhoneRules, today civil.Date) (Claims, error) {
-	if c.Scheme != SchemePhone {
-		return Claims{}, fault.New(fault.Invalid, fault.CodeSchemeNotOffered).Field("/scheme", "this deployment offers: phone")
+// normalise returns the claims in one spelling each, with the birth date that a national id says, or says which are wrong.
+// today is the date of shown time.
+func (c Claims) normalise(offered string, rules PhoneRules, today civil.Date) (Claims, error) {
+	if c.Scheme != offered || offered == SchemeOIDC {
+		return Claims{}, fault.New(fault.Invalid, fault.CodeSchemeNotOffered).Field("/scheme", "this deployment offers: "+offered)
 	}
 	invalid := fault.New(fault.Invalid, fault.CodeInvalidRequest)
-	name := NormaliseName(c.Name)
-	if n := len([]rune(name)); n == 0 || n > maxNameRunes || !strings.ContainsFunc(name, unicode.IsLetter) {
-		invalid = invalid.Field("/name", "must be a name of 1 to 100 letters")
-	} else if strings.ContainsFunc(name, func(r rune) bool { return unicode.IsControl(r) || r == unicode.ReplacementChar }) {
-		invalid = invalid.Field("/name", "has characters that can't be part of a name")
+	name, problem := readName(c.Name)
+	if problem != "" {
+		invalid = invalid.Field("/name", problem)
 	}
-	if c.BirthDate.Before(oldest) || c.BirthDate.After(today) {
-		invalid = invalid.Field("/birth_date", "must be between 1900-01-01 and today")
+	out := Claims{Scheme: c.Scheme, Name: name, BirthDate: c.BirthDate}
+	unwanted := map[string]bool{"/national_id": c.NationalID != "", "/number": c.Number != ""}
+	born := "/birth_date"
+	switch c.Scheme {
+	case SchemeNationalID:
+		delete(unwanted, "/national_id")
+		unwanted[born] = !c.BirthDate.IsZero()
+		born = "/national_id"
+		digits, said, err := ParseNationalID(c.NationalID)
+		if e, ok := errors.AsType[*fault.Error](err); ok {
+			invalid = invalid.Field(e.Fields[0].Pointer, e.Fields[0].Problem)
+		} else if !believable(said.BirthDate, today) {
+			invalid = invalid.Field(born, unbelievable)
+		}
+		out.NationalID, out.BirthDate, out.mistyped = digits, said.BirthDate, !said.CheckDigitFits
+	case SchemeList:
+		delete(unwanted, "/number")
+		if out.Number, problem = readNumber(c.Number); problem != "" {
+			invalid = invalid.Field("/number", problem)
+		}
+	}
+	if born == "/birth_date" && !believable(c.BirthDate, today) {
+		invalid = invalid.Field(born, unbelievable)
+	}
+	for _, pointer := range slices.Sorted(maps.Keys(unwanted)) {
+		if unwanted[pointer] {
+			invalid = invalid.Field(pointer, "isn't asked for under the scheme "+offered)
+		}
 	}
 	if len(invalid.Fields) > 0 {
 		return Claims{}, invalid
@@ -59,7 +109,43 @@ func (c Claims) normalise(rules PhoneRules, today civil.Date) (Claims, error) {
 	if err != nil {
 		return Claims{}, err
 	}
-	return Claims{Scheme: c.Scheme, Name: name, BirthDate: c.BirthDate, Phone: phone}, nil
+	out.Phone = phone
+	return out, nil
+}
+
+const unbelievable = "must be between 1900-01-01 and today"
+
+func believable(born, today civil.Date) bool { return !born.Before(oldest) && !born.After(today) }
+
+// readName brings a name into one spelling, or says what is wrong with it.
+func readName(text string) (name, problem string) {
+	name = NormaliseName(text)
+	if n := len([]rune(name)); n == 0 || n > maxNameRunes || !strings.ContainsFunc(name, unicode.IsLetter) {
+		return "", "must be a name of 1 to 100 letters"
+	}
+	if strings.ContainsFunc(name, func(r rune) bool { return unicode.IsControl(r) || r == unicode.ReplacementChar }) {
+		return "", "has characters that can't be part of a name"
+	}
+	return name, ""
+}
+
+// readNumber brings the number of an entry into one spelling: without separators and case. It is a text: zeros in front of
+// it stay, since 0012 and 12 are two people's.
+func readNumber(text string) (number, problem string) {
+	var b strings.Builder
+	for _, r := range cases.Fold().String(norm.NFKC.String(text)) {
+		switch {
+		case unicode.IsLetter(r), unicode.IsDigit(r):
+			b.WriteRune(r)
+		case unicode.IsSpace(r), unicode.Is(unicode.Pd, r), unicode.Is(unicode.Cf, r):
+		default:
+			return "", "must be letters and digits"
+		}
+	}
+	if utf8.RuneCountInString(b.String()) > maxNumberRunes {
+		return "", "must have at most 64 letters and digits"
+	}
+	return b.String(), ""
 }
 
 // NormaliseName brings a name into one spelling: composed characters (a Korean syllable typed on a Mac arrives as its

@@ -199,7 +199,7 @@ func TestClaimsThatCantBeTrueAreRefusedByField(t *testing.T) {
 			t.Parallel()
 			c := good
 			tc.change(&c)
-			_, err := c.normalise(korea, today)
+			_, err := c.normalise(SchemePhone, korea, today)
 			if got := fault.CodeOf(err); got != tc.code {
 				t.Fatalf("answered %v, not %q", err, tc.code)
 			}

@@ -26,7 +26,9 @@ func (p Person) LogValue() slog.Value { return slog.StringValue(p.ID.String()) }
 type sealed struct {
 	Name      string     `json:"name"`
 	BirthDate civil.Date `json:"birth_date"`
-	Phone     string     `json:"phone"`
+	Phone     string     `json:"phone"` // empty where there is none
+	// NewPhone is the one that a verification will take, once the old one has answered.
+	NewPhone string `json:"new_phone,omitempty"`
 }
 
 // seal encrypts for one row: the context ties it to the table and the row's id.

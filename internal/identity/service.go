@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"jari/internal/audit"
 	"jari/internal/clock"
 	"jari/internal/fault"
 	"jari/internal/keys"
@@ -28,7 +29,34 @@ type Rules struct {
 	PersonsPerPhone int
 	SessionLifetime time.Duration
 	Phones          PhoneRules
+
+	// Scheme is how people are found, one for the deployment: a person found in two ways would be two people.
+	// SchemePhone where it is empty.
+	Scheme string
+	// Binding ties a national id or an entry of a list to whoever gives it; List is the list that does, or that has the
+	// entries.
+	Binding Binding
+	List    string
+	// RefuseNamesakes: under SchemePhone, who says the same name and birth date as somebody with another phone is refused
+	// instead of flagged for the desk.
+	RefuseNamesakes bool
+	// Beneficiaries is for how many people one person may act, besides themself.
+	Beneficiaries int
+	// MinorAge is the age (in completed years) from which somebody can't be declared any more and verifies for themself.
+	MinorAge int
+	Provider ProviderRules
 }
+
+// Binding is what ties a national id, or an entry of a list, to whoever gives it: an SMS alone proves only a phone.
+type Binding string
+
+// The bindings.
+const (
+	// BoundByList sends codes only to the phone that the imported list has for the entry.
+	BoundByList Binding = "list"
+	// BoundByProvider takes the number from an OpenID provider.
+	BoundByProvider Binding = "provider"
+)
 
 // Code is a code to be sent.
 type Code struct {
@@ -57,6 +85,9 @@ type Service struct {
 	rules  Rules
 	log    *slog.Logger
 	ended  endedSessions
+	audit  *audit.Log
+	// provider is nil where nobody signs in at one.
+	provider *provider
 }
 
 // NewService returns a service. Watch keeps its knowledge of ended sessions fresh.
@@ -64,9 +95,34 @@ func NewService(
 	pool *pgxpool.Pool, clk clock.Clock, tokens *token.Box, data *keys.Sealer, index *keys.Indexer, codes Codes,
 	rules Rules, log *slog.Logger,
 ) *Service {
-	return &Service{
-		pool: pool, clock: clk, tokens: tokens, data: data, index: index, codes: codes, rules: rules, log: log,
+	if rules.Scheme == "" {
+		rules.Scheme = SchemePhone
 	}
+	s := &Service{
+		pool: pool, clock: clk, tokens: tokens, data: data, index: index, codes: codes, rules: rules, log: log,
+		audit: audit.NewLog(pool, clk, log, nil),
+	}
+	if rules.Scheme == SchemeOIDC || rules.Binding == BoundByProvider {
+		s.provider = newProvider(rules.Provider)
+	}
+	return s
+}
+
+// Offers are what a page needs to know to ask for the right things.
+type Offers struct {
+	Scheme        string
+	SignIn        bool // at an identity provider instead of by SMS
+	Beneficiaries int  // for how many people one may act
+	MinorAge      int  // who is younger can be declared; 0: nobody
+}
+
+// Offers says how this deployment identifies people.
+func (s *Service) Offers() Offers {
+	o := Offers{Scheme: s.rules.Scheme, SignIn: s.provider != nil, Beneficiaries: s.rules.Beneficiaries, MinorAge: s.rules.MinorAge}
+	if s.rules.Scheme == SchemeNationalID || s.rules.Scheme == SchemeList || s.rules.Beneficiaries == 0 {
+		o.MinorAge = 0
+	}
+	return o
 }
 
 // Verification is a code on its way.
@@ -75,6 +131,8 @@ type Verification struct {
 	ExpiresAt    time.Time // real time
 	ResendAt     time.Time // real time
 	AttemptsLeft int
+	// Mistyped: the check digit of the national id doesn't fit. It may still be right.
+	Mistyped bool
 }
 
 // AttemptsLeft goes with fault.CodeCodeWrong.

@@ -5,13 +5,13 @@ import (
 	"crypto/hmac"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
-	"jari/internal/civil"
 	"jari/internal/fault"
 	"jari/internal/postgres"
 )
@@ -20,14 +20,21 @@ import (
 const maxSends = 5
 
 // Start checks the claims, remembers them and queues a code. It refuses with invalid_request, scheme_not_offered,
-// phone_unsupported, or a limit of codes: phone_limit, address_limit, codes_limit. It answers the same whether the
-// phone is known or not.
+// phone_unsupported, not_on_list, or a limit of codes: phone_limit, address_limit, codes_limit. It answers the same whether
+// the phone is known or not.
 func (s *Service) Start(ctx context.Context, c Claims, language string, from From) (Verification, error) {
-	c, err := c.normalise(s.rules.Phones, civil.Of(s.clock.Now(), budgetZone))
+	if s.rules.Binding == BoundByProvider {
+		return Verification{}, s.signInInstead()
+	}
+	c, err := c.normalise(s.rules.Scheme, s.rules.Phones, s.today())
 	if err != nil {
 		return Verification{}, err
 	}
 	phoneIndex, err := s.index.Hash("phone", c.Phone)
+	if err != nil {
+		return Verification{}, err
+	}
+	lookup, bound, err := s.bind(ctx, c, phoneIndex)
 	if err != nil {
 		return Verification{}, err
 	}
@@ -36,12 +43,15 @@ func (s *Service) Start(ctx context.Context, c Claims, language string, from Fro
 	if err != nil {
 		return Verification{}, err
 	}
-	v := Verification{ID: id, AttemptsLeft: s.rules.CodeAttempts}
+	v := Verification{ID: id, AttemptsLeft: s.rules.CodeAttempts, Mistyped: c.mistyped}
 	err = postgres.InTx(ctx, s.pool, func(tx pgx.Tx) error {
 		known := s.verifiedOn(from.Device, phoneIndex)
 		now, err := s.spendCode(ctx, tx, phoneIndex, known)
 		if err != nil {
 			return err
+		}
+		if !bound {
+			return s.spendWider(ctx, tx, now, c.Phone, known, from) // committed: asking a list costs as much as a code
 		}
 		code, mac, err := s.makeCode(id)
 		if err != nil {
@@ -50,9 +60,9 @@ func (s *Service) Start(ctx context.Context, c Claims, language string, from Fro
 		v.ExpiresAt, v.ResendAt = now.Add(s.rules.CodeLifetime), now.Add(s.rules.ResendWait)
 		if _, err := tx.Exec(ctx, `
 			INSERT INTO verifications
-				(verification_id, scheme, phone_index, sealed, language, code_mac, resend_at, expires_at, known_device)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
-			id, c.Scheme, phoneIndex, claims, language, mac, v.ResendAt, v.ExpiresAt, known); err != nil {
+				(verification_id, scheme, phone_index, sealed, language, code_mac, resend_at, expires_at, known_device, lookup)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`,
+			id, c.Scheme, phoneIndex, claims, language, mac, v.ResendAt, v.ExpiresAt, known, lookup); err != nil {
 			return postgres.Unreachable(fmt.Errorf("remembering a verification: %w", err))
 		}
 		if err := s.codes.QueueCode(ctx, tx, Code{
@@ -63,6 +73,9 @@ func (s *Service) Start(ctx context.Context, c Claims, language string, from Fro
 		}
 		return s.spendWider(ctx, tx, now, c.Phone, known, from)
 	})
+	if err == nil && !bound {
+		err = notOnList()
+	}
 	return v, err
 }
 
@@ -84,6 +97,9 @@ type pending struct {
 	scheme     string
 	phoneIndex []byte
 	sealed     []byte
+	lookup     []byte // nil where what is sealed finds the person
+	purpose    purpose
+	person     uuid.UUID // whose phone is changed; Nil otherwise
 	language   string
 	codeMAC    []byte
 	attempts   int
@@ -104,11 +120,12 @@ func lockPending(ctx context.Context, tx pgx.Tx, id string) (pending, error) {
 	}
 	p := pending{id: parsed}
 	err = tx.QueryRow(ctx, `
-		SELECT scheme, phone_index, sealed, language, code_mac, attempts, sends, resend_at, expires_at, known_device, now()
+		SELECT scheme, phone_index, sealed, lookup, purpose, coalesce(person_id, '00000000-0000-0000-0000-000000000000'),
+			language, code_mac, attempts, sends, resend_at, expires_at, known_device, now()
 		FROM verifications
 		WHERE verification_id = $1 AND ended_at IS NULL AND expires_at > now() FOR UPDATE`, parsed).
-		Scan(&p.scheme, &p.phoneIndex, &p.sealed, &p.language, &p.codeMAC, &p.attempts, &p.sends, &p.resendAt, &p.expiresAt,
-			&p.knownDevice, &p.now)
+		Scan(&p.scheme, &p.phoneIndex, &p.sealed, &p.lookup, &p.purpose, &p.person, &p.language, &p.codeMAC, &p.attempts, &p.sends,
+			&p.resendAt, &p.expiresAt, &p.knownDevice, &p.now)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return pending{}, over()
 	}
@@ -168,17 +185,41 @@ func (s *Service) Resend(ctx context.Context, id string, from From) (Verificatio
 
 // Confirm judges a guess. The right one, once, finds or makes the person and gives a session. A wrong one is refused
 // with code_wrong and how many are left (AttemptsLeft), or with verification_over when it was the last; also
-// phone_limit and persons_per_phone. device is what the device carries from verifications before, or empty.
+// phone_limit, persons_per_phone and possibly_registered. device is what the device carries from verifications before, or
+// empty.
 func (s *Service) Confirm(ctx context.Context, id, guess, device string) (Session, error) {
 	var person Person
 	var phoneIndex []byte
+	err := s.judge(ctx, id, guess, []purpose{opensSession}, func(tx pgx.Tx, p pending) (err error) {
+		phoneIndex = p.phoneIndex
+		person, err = s.findOrMake(ctx, tx, p)
+		return err
+	})
+	if err != nil {
+		return Session{}, err
+	}
+	session, err := s.newSession(person)
+	if err != nil {
+		return Session{}, err
+	}
+	d, remembered, err := s.remember(device, phoneIndex)
+	session.Device, session.DeviceExpiresAt = d, remembered.ExpiresAt
+	return session, err
+}
+
+// judge judges a guess at a verification of one of these purposes. The right one is used up in the transaction which then
+// does what it is for; if that fails, the code stays. It refuses like Confirm.
+func (s *Service) judge(ctx context.Context, id, guess string, of []purpose, then func(pgx.Tx, pending) error) error {
 	var wrong error
 	err := postgres.InTx(ctx, s.pool, func(tx pgx.Tx) error {
+		wrong = nil
 		p, err := lockPending(ctx, tx, id)
 		if err != nil {
 			return err
 		}
-		phoneIndex = p.phoneIndex
+		if !slices.Contains(of, p.purpose) {
+			return over()
+		}
 		spent, err := s.lockFailures(ctx, tx, p)
 		if err != nil {
 			return err
@@ -198,81 +239,12 @@ func (s *Service) Confirm(ctx context.Context, id, guess, device string) (Sessio
 			UPDATE verifications SET ended_at = now() WHERE verification_id = $1`, p.id); err != nil {
 			return postgres.Unreachable(fmt.Errorf("using up a code: %w", err))
 		}
-		person, err = s.findOrMake(ctx, tx, p)
-		return err
+		return then(tx, p)
 	})
 	if err == nil {
 		err = wrong
 	}
-	if err != nil {
-		return Session{}, err
-	}
-	session, err := s.newSession(person)
-	if err != nil {
-		return Session{}, err
-	}
-	d, remembered, err := s.remember(device, phoneIndex)
-	session.Device, session.DeviceExpiresAt = d, remembered.ExpiresAt
-	return session, err
-}
-
-// findOrMake returns the person whom the claims describe. The phone's budget row is locked, so two verifications of one
-// phone take turns.
-func (s *Service) findOrMake(ctx context.Context, tx pgx.Tx, p pending) (Person, error) {
-	c, err := s.open("verifications", p.id, p.sealed)
-	if err != nil {
-		return Person{}, err
-	}
-	lookup, err := s.index.Hash("person", p.scheme, folded(c.Name), c.BirthDate.String(), c.Phone)
-	if err != nil {
-		return Person{}, err
-	}
-	person := Person{Name: c.Name, BirthDate: c.BirthDate, Phone: c.Phone, Language: p.language}
-	err = tx.QueryRow(ctx, `
-		UPDATE persons SET language = $3 WHERE scheme = $1 AND lookup = $2 RETURNING person_id`,
-		p.scheme, lookup, p.language).Scan(&person.ID)
-	if err == nil {
-		return person, nil
-	}
-	if !errors.Is(err, pgx.ErrNoRows) {
-		return Person{}, postgres.Unreachable(fmt.Errorf("finding a person: %w", err))
-	}
-	person.ID = uuid.New()
-	row, err := s.seal("persons", person.ID, c)
-	if err != nil {
-		return Person{}, err
-	}
-	tag, err := tx.Exec(ctx, `
-		INSERT INTO persons (person_id, scheme, lookup, phone_index, phone_ordinal, sealed, language)
-		SELECT $1, $2, $3, $4, n, $5, $6
-		FROM (SELECT count(*)::smallint AS n FROM persons WHERE phone_index = $4) taken WHERE n < $7`,
-		person.ID, p.scheme, lookup, p.phoneIndex, row, p.language, s.rules.PersonsPerPhone)
-	if err != nil {
-		return Person{}, postgres.Unreachable(fmt.Errorf("making a person: %w", err))
-	}
-	if tag.RowsAffected() == 0 {
-		return Person{}, fault.New(fault.Conflict, fault.CodePersonsPerPhone)
-	}
-	return person, nil
-}
-
-// Person opens what is sealed of a person, to show it masked or to send a message.
-func (s *Service) Person(ctx context.Context, id uuid.UUID) (Person, error) {
-	var row []byte
-	p := Person{ID: id}
-	err := s.pool.QueryRow(ctx, `SELECT sealed, language FROM persons WHERE person_id = $1`, id).Scan(&row, &p.Language)
-	if errors.Is(err, pgx.ErrNoRows) {
-		return Person{}, fault.New(fault.Unauthenticated, fault.CodeSessionExpired)
-	}
-	if err != nil {
-		return Person{}, postgres.Unreachable(fmt.Errorf("reading a person: %w", err))
-	}
-	c, err := s.open("persons", id, row)
-	if err != nil {
-		return Person{}, err
-	}
-	p.Name, p.BirthDate, p.Phone = c.Name, c.BirthDate, c.Phone
-	return p, nil
+	return err
 }
 
 // Forget deletes verifications and budgets whose time is long over, and ended sessions that have expired. It returns
@@ -282,6 +254,7 @@ func (s *Service) Forget(ctx context.Context) (rows int64, err error) {
 		`DELETE FROM verifications WHERE expires_at < now() - interval '1 day'`,
 		`DELETE FROM phone_budgets WHERE day < current_date - 7`,
 		`DELETE FROM code_budgets WHERE since < now() - interval '7 days'`,
+		`DELETE FROM declarations_refused WHERE day < current_date - 7`,
 		`DELETE FROM ended_sessions WHERE expires_at < now()`,
 	} {
 		tag, err := s.pool.Exec(ctx, statement)

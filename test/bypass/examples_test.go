@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"jari/internal/fault"
+	"jari/internal/httpapi"
 	"jari/test/jaritest"
 )
 
@@ -70,6 +71,38 @@ var examples = map[string]example{
 			return map[string]any{"code": c.Code(t)}, map[string]string{"verification": v.VerificationId}
 		},
 		answeredAgain: true, again: verdict{http.StatusGone, fault.CodeVerificationOver},
+	},
+	"startSignIn": {
+		answer: verdict{http.StatusBadRequest, fault.CodeSchemeNotOffered}, answeredAgain: true, again: verdict{http.StatusBadRequest, fault.CodeSchemeNotOffered},
+	},
+	"confirmSignIn": {
+		prepare: func(*testing.T, *world, *jaritest.Citizen) (any, map[string]string) {
+			return map[string]any{"sign_in": "x", "state": "x", "code": "x"}, nil
+		},
+		answer: verdict{http.StatusBadRequest, fault.CodeSchemeNotOffered}, answeredAgain: true, again: verdict{http.StatusBadRequest, fault.CodeSchemeNotOffered},
+	},
+	"actFor": {
+		prepare: func(*testing.T, *world, *jaritest.Citizen) (any, map[string]string) {
+			return map[string]any{"minor": map[string]any{"name": "홍아기", "birth_date": "2015-05-05"}}, nil
+		},
+		answeredAgain: true, anew: true, // the same child, noted in the audit again
+		nobodys: "declares a child of the session's person, whoever that is",
+	},
+	"startPhoneChange": {
+		prepare: func(_ *testing.T, w *world, _ *jaritest.Citizen) (any, map[string]string) {
+			return map[string]any{"phone": w.NewPhone()}, nil
+		},
+		answeredAgain: true, anew: true, // within the phone's budget
+		nobodys: "sends a code to the phone of the session's person, whoever that is",
+	},
+	"confirmPhoneChange": {
+		prepare: func(t *testing.T, w *world, by *jaritest.Citizen) (any, map[string]string) {
+			var v httpapi.Verification
+			by.Do(t, http.MethodPost, "/v1/me/phone", map[string]any{"phone": w.NewPhone()}).Want(t, http.StatusAccepted).Into(t, &v)
+			return map[string]any{"code": by.Code(t)}, map[string]string{"verification": v.VerificationId}
+		},
+		answeredAgain: true, again: verdict{http.StatusGone, fault.CodeVerificationOver},
+		another: verdict{http.StatusGone, fault.CodeVerificationOver},
 	},
 	"askEligibility": {
 		prepare: func(*testing.T, *world, *jaritest.Citizen) (any, map[string]string) {

@@ -20,6 +20,7 @@ import (
 	"jari/internal/slot"
 	"jari/internal/token"
 	"jari/test/jaritest"
+	"jari/test/oidctest"
 )
 
 // refusal gets a server to refuse with one code, as often as it is sent.
@@ -28,6 +29,8 @@ type refusal struct {
 	ask     func(t *testing.T, s *jaritest.Server) jaritest.Request
 	// alone: it changes what others of its kind would find, so it takes a server to itself. So does one with options.
 	alone bool
+	// provider: people sign in at one, which is handed in.
+	provider func(t *testing.T, s *jaritest.Server, p *oidctest.Provider) jaritest.Request
 }
 
 func environment(name, value string) []jaritest.Option {
@@ -187,6 +190,39 @@ var refusals = map[fault.Code]refusal{
 		v := second.StartVerification(t)
 		return jaritest.JSON(http.MethodPost, "/v1/verifications/"+v.VerificationId+"/confirm", map[string]any{"code": second.Code(t)})
 	}},
+	fault.CodePossiblyRegistered: {options: environment("JARI_IDENTITY_NAMESAKES", "refuse"), ask: func(t *testing.T, s *jaritest.Server) jaritest.Request {
+		s.NewCitizen(t, jaritest.BornForE3)
+		c := s.Stranger(jaritest.BornForE3)
+		v := c.StartVerification(t)
+		return jaritest.JSON(http.MethodPost, "/v1/verifications/"+v.VerificationId+"/confirm", map[string]any{"code": c.Code(t)})
+	}},
+	fault.CodeNotOnList: {
+		options: append(append(environment("JARI_IDENTITY_SCHEME", "list"), environment("JARI_IDENTITY_BINDING", "list")...), environment("JARI_IDENTITY_LIST", "nurses")...),
+		ask: func(_ *testing.T, s *jaritest.Server) jaritest.Request {
+			return jaritest.JSON(http.MethodPost, "/v1/verifications", map[string]any{
+				"scheme": "list", "name": "남궁별이", "birth_date": "1964-05-05", "number": "0012", "phone": s.NewPhone(),
+			})
+		},
+	},
+	fault.CodeOwnVerificationRequired: declaring("홍어른", jaritest.BornForE3, 0),
+	fault.CodeBeneficiariesLimit:      {options: environment("JARI_BENEFICIARIES", "0"), ask: declaring("홍아기", "2015-05-05", 0).ask},
+	fault.CodeDeclarationsLimit: {
+		options: environment("JARI_IDENTITY_NAMESAKES", "refuse"), ask: func(t *testing.T, s *jaritest.Server) jaritest.Request {
+			child := s.Stranger("2015-05-05")
+			child.Verify(t)
+			return declaring(child.Name, "2015-05-05", 10).ask(t, s)
+		},
+	},
+	fault.CodeActingForAnother: {ask: func(t *testing.T, s *jaritest.Server) jaritest.Request {
+		child := s.NewCitizen(t, jaritest.BornForE3).ActFor(t, "홍아기", "2015-05-05")
+		return child.Request(http.MethodPost, "/v1/me/phone", map[string]any{"phone": s.NewPhone()})
+	}},
+	fault.CodeSignInOver:       {options: signingIn(nil), ask: confirmingSignIn("x", "x")},
+	fault.CodeSignInRefused:    atProvider(func(_, code string) (string, string) { return "another", code }),
+	fault.CodeSignInIncomplete: atProvider(func(state, code string) (string, string) { return state, code }),
+	fault.CodeProviderUnavailable: {options: signingIn(nil), ask: func(*testing.T, *jaritest.Server) jaritest.Request {
+		return jaritest.JSON(http.MethodPost, "/v1/sign-ins", nil)
+	}},
 	fault.CodeNotEligible: {ask: func(t *testing.T, s *jaritest.Server) jaritest.Request {
 		return hold(s.NewCitizen(t, jaritest.BornForF1), s, s.Slot(t, jaritest.SiteOfOne, jaritest.FirstDay))
 	}},
@@ -341,6 +377,48 @@ var refusals = map[fault.Code]refusal{
 	}},
 }
 
+// declaring is a minor's declaration that was refused so many times before.
+func declaring(name, born string, times int) refusal {
+	return refusal{ask: func(t *testing.T, s *jaritest.Server) jaritest.Request {
+		c := s.NewCitizen(t, jaritest.BornForE3)
+		minor := map[string]any{"name": name, "birth_date": born}
+		for range times {
+			c.Exchange(t, "minor", minor)
+		}
+		return c.Request(http.MethodPost, "/v1/me/acting-for", map[string]any{"minor": minor})
+	}}
+}
+
+// signingIn is a deployment of which people sign in at the provider, or at none where that is nil.
+func signingIn(p *oidctest.Provider) []jaritest.Option {
+	issuer := "http://127.0.0.1:1"
+	if p != nil {
+		issuer = p.Issuer
+	}
+	return []jaritest.Option{
+		jaritest.WithEnvironment("JARI_IDENTITY_SCHEME", "oidc"), jaritest.WithEnvironment("JARI_OIDC_ISSUER", issuer),
+		jaritest.WithEnvironment("JARI_OIDC_CLIENT_ID", oidctest.ClientID), jaritest.WithEnvironment("JARI_OIDC_CLIENT_SECRET", oidctest.ClientSecret),
+		jaritest.WithEnvironment("JARI_OIDC_REDIRECT_URL", oidctest.RedirectURL),
+	}
+}
+
+// confirmingSignIn hands in what no provider led back with.
+func confirmingSignIn(ticket, state string) func(*testing.T, *jaritest.Server) jaritest.Request {
+	return func(*testing.T, *jaritest.Server) jaritest.Request {
+		return jaritest.JSON(http.MethodPost, "/v1/sign-ins/confirm", map[string]any{"sign_in": ticket, "state": state, "code": "x"})
+	}
+}
+
+// atProvider hands in what a provider led back with, who says no name, after change.
+func atProvider(change func(state, code string) (string, string)) refusal {
+	return refusal{provider: func(t *testing.T, s *jaritest.Server, p *oidctest.Provider) jaritest.Request {
+		var in httpapi.SignIn
+		s.Do(t, http.MethodPost, "/v1/sign-ins", nil).Want(t, http.StatusOK).Into(t, &in)
+		state, code := change(p.Agree(t, in.RedirectUrl, oidctest.User{Subject: "1"}))
+		return jaritest.JSON(http.MethodPost, "/v1/sign-ins/confirm", map[string]any{"sign_in": in.SignIn, "state": state, "code": code})
+	}}
+}
+
 // administer is a request with an administrator's key.
 func administer(t *testing.T, s *jaritest.Server, method, rest string, body any) jaritest.Request {
 	t.Helper()
@@ -414,7 +492,15 @@ func TestEveryCodeSaysItInKoreanAndInEnglish(t *testing.T) {
 			if way.alone || len(way.options) > 0 {
 				s = jaritest.Start(t, way.options...)
 			}
-			q := way.ask(t, s)
+			var q jaritest.Request
+			if way.provider != nil {
+				p := oidctest.Start(t)
+				p.CodesAgain = true // each language asks once
+				s = jaritest.Start(t, signingIn(p)...)
+				q = way.provider(t, s, p)
+			} else {
+				q = way.ask(t, s)
+			}
 			said := map[string]httpapi.Problem{}
 			for _, language := range []string{"ko-KR,ko;q=0.9,en;q=0.8", "en-GB,en;q=0.9,ko;q=0.1", "", "fr"} {
 				said[language] = refused(t, s, q.With("Accept-Language", language), code)

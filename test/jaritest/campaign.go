@@ -1,6 +1,9 @@
 package jaritest
 
-import "testing/fstest"
+import (
+	"strings"
+	"testing/fstest"
+)
 
 // Small is the campaign that instances have unless a test asks for another: the waves of July 2021 over four sites, so
 // that it is published in no time.
@@ -45,6 +48,23 @@ func smallCampaign() fstest.MapFS {
 		"sites.csv":     {Data: []byte(smallSites)},
 		"slots.yaml":    {Data: []byte(smallSlots)},
 	}
+}
+
+// withChildren is the small campaign with one wave more, for those born since 2003, who may book when the clock begins.
+func withChildren() fstest.MapFS {
+	files := smallCampaign()
+	document := strings.Replace(smallDocument, "sites: sites.csv\n", `  - wave: K
+    title: {ko: 어린이, en: Children}
+    who_in_words: {ko: 2003년부터 태어난 분, en: If you were born since 2003}
+    who: {birth_date: {from: "2003-01-01"}}
+    opens_at: "2021-07-14T20:00:00+09:00"
+    closes_at: "2021-07-24T18:00:00+09:00"
+    slots: {from: "2021-07-26", to: "2021-08-14"}
+sites: sites.csv
+`, 1) + `  - {name: K, birth_date: "2015-05-05", at: "2021-07-19T19:58:00+09:00", expect: "yes", wave: K}
+`
+	files["campaign.yaml"] = &fstest.MapFile{Data: []byte(document)}
+	return files
 }
 
 const smallDocument = `

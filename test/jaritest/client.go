@@ -289,6 +289,20 @@ func (c *Citizen) Verify(t testing.TB) httpapi.Session {
 	return session
 }
 
+// Exchange asks for a session of somebody else: how is the one field of the request, and what it says.
+func (c *Citizen) Exchange(t testing.TB, how string, what any) Response {
+	t.Helper()
+	return c.Do(t, http.MethodPost, "/v1/me/acting-for", map[string]any{how: what})
+}
+
+// ActFor is a minor whom the citizen declares, as the citizen acts for them.
+func (c *Citizen) ActFor(t testing.TB, name, birthDate string) *Citizen {
+	t.Helper()
+	var session httpapi.Session
+	c.Exchange(t, "minor", map[string]any{"name": name, "birth_date": birthDate}).Want(t, http.StatusOK).Into(t, &session)
+	return &Citizen{Name: name, BirthDate: birthDate, Phone: c.Phone, Session: session.Token, s: c.s}
+}
+
 // Admit asks for an admission and remembers it.
 func (c *Citizen) Admit(t testing.TB) httpapi.Admission {
 	t.Helper()

@@ -70,6 +70,9 @@ type Option func(*setup)
 // WithExample publishes the example campaign instead of the small one.
 func WithExample() Option { return func(s *setup) { s.files = korea2021.Files } }
 
+// WithChildren publishes the small campaign with a wave for children.
+func WithChildren() Option { return func(s *setup) { s.files = withChildren() } }
+
 // WithNothingPublished leaves the server without a campaign.
 func WithNothingPublished() Option { return func(s *setup) { s.files = nil } }
 
