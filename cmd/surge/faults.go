@@ -24,7 +24,7 @@ type faultsCommand struct {
 	Duration time.Duration    `default:"20s" help:"How long each cell is under load, at least."`
 	Cells    []string         `placeholder:"NAME" help:"Only these cells, separated by commas."`
 	Short    bool             `help:"Only the selection that is for every change, five seconds each."`
-	Cycles   map[string]int64 `placeholder:"kill=300,redis=50" mapsep:"," help:"How often servers (kill), Redis and Postgres are to be broken, over all cells of the kind; the cells run until that was done."`
+	Cycles   map[string]int64 `placeholder:"kill=300,redis=50" mapsep:"," help:"How often servers (kill), Redis and Postgres are to be broken, over all cells of the kind; these run until that was done, all others as ever."`
 	Clients  int              `default:"48" help:"Clients at the same time."`
 	JSON     bool             `name:"json" help:"Print one JSON object instead of the table."`
 	Out      string           `type:"path" placeholder:"FILE" help:"Write the table as Markdown to this file too."`
@@ -116,8 +116,7 @@ func (c faultsCommand) choose() ([]cell, error) {
 		}
 	}
 	return slices.DeleteFunc(all, func(x cell) bool {
-		return (len(c.Cells) > 0 && !slices.Contains(c.Cells, x.name)) || (c.Short && len(c.Cells) == 0 && !x.short) ||
-			(len(c.Cycles) > 0 && len(c.Cells) == 0 && c.Cycles[x.kind] == 0)
+		return (len(c.Cells) > 0 && !slices.Contains(c.Cells, x.name)) || (c.Short && len(c.Cells) == 0 && !x.short)
 	}), nil
 }
 

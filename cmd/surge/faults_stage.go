@@ -195,9 +195,10 @@ func people(c cell) int {
 	return crowdSize + pairs*inPair + 3*mainSlots*mainCapacity + 8*pairs + 3*c.singles + 1000
 }
 
-// A cell goes on beyond its time until its fault was fired as often as wanted and enough was booked, but not for ever.
+// A cell goes on beyond its time until its fault was fired as often as wanted and enough was booked, but not for ever: a
+// slow machine takes longer, and only one on which nothing moves has too little to show.
 const (
-	lingers  = 40 * time.Second
+	lingers  = 2 * time.Minute
 	perCycle = 6 * time.Second
 )
 

@@ -15,6 +15,8 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+
+	"jari/cmd/surge/rig"
 )
 
 // mutantsCommand plants bugs, one at a time, and sees whether the checks catch each. A check that stays green with a bug in
@@ -23,6 +25,7 @@ type mutantsCommand struct {
 	Only []string `placeholder:"TEXT" help:"Only bugs whose name contains one of these."`
 	All  bool     `help:"Run every check of a bug, also after one has caught it."`
 	JSON bool     `name:"json" help:"Print one JSON object instead of the table."`
+	Out  string   `type:"path" placeholder:"FILE" help:"Write the table as Markdown to this file too."`
 	Data string   `default:".jari/mutants" type:"path" help:"Folder for the private stores, the logs and the journals."`
 }
 
@@ -35,6 +38,53 @@ type tried struct {
 	CaughtBy []string `json:"caught_by"`
 	Missed   []string `json:"missed_by,omitempty"` // checks that stayed green
 	Seconds  float64  `json:"seconds"`
+}
+
+// mutantsReport is the outcome of a run. As JSON its fields stay as they are named here.
+type mutantsReport struct {
+	Revision string    `json:"revision"`
+	Command  string    `json:"command"`
+	At       time.Time `json:"at"`
+	Mutants  []tried   `json:"mutants"`
+}
+
+// mutantsHeading explains the table.
+const mutantsHeading = `# Whether the checks catch what they are for
+
+Each bug is planted alone in the sources of a server that is otherwise as it is; then the checks that are to catch it are run, the
+quick ones first, until one does. All of them were seen to be green without a bug before. Numbers in parentheses are the
+invariants of [FAULTS.md](FAULTS.md), with how often each was broken.
+
+`
+
+func (r mutantsReport) markdown(out io.Writer) error {
+	var b strings.Builder
+	b.WriteString(mutantsHeading)
+	caught, seconds := 0, 0.
+	for _, t := range r.Mutants {
+		seconds += t.Seconds
+		if len(t.CaughtBy) > 0 {
+			caught++
+		}
+	}
+	fmt.Fprintf(&b, "`%s` at revision %s, %s, %.0f s: %d of %d were caught.\n\n", r.Command, r.Revision, r.At.Format(time.DateOnly), seconds, caught, len(r.Mutants))
+	b.WriteString("| bug | caught by |\n|---|---|\n")
+	for _, t := range r.Mutants {
+		fmt.Fprintf(&b, "| %s | %s |\n", t.Name, t.by())
+	}
+	_, err := io.WriteString(out, b.String())
+	return err
+}
+
+func (r mutantsReport) write(path string) error {
+	file, err := os.Create(path) //nolint:gosec // the path that the person at the terminal chose
+	if err == nil {
+		err = errors.Join(r.markdown(file), file.Close())
+	}
+	if err != nil {
+		return fmt.Errorf("writing the table: %w", err)
+	}
+	return nil
 }
 
 // Run plants, checks and prints.
@@ -76,8 +126,16 @@ func (c mutantsCommand) Run(w surroundings) error {
 		all = append(all, t)
 		_, _ = fmt.Fprintf(w.err, "%s: caught by %s\n", m.name, t.by())
 	}
+	report := mutantsReport{
+		Revision: rig.Revision(w.ctx), Command: "surge " + strings.Join(os.Args[1:], " "), At: time.Now().UTC(), Mutants: all,
+	}
+	if c.Out != "" {
+		if err := report.write(c.Out); err != nil {
+			return err
+		}
+	}
 	if c.JSON {
-		err = json.NewEncoder(w.out).Encode(map[string]any{"mutants": all})
+		err = json.NewEncoder(w.out).Encode(report)
 	} else {
 		err = printMutants(w.out, all)
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"os"
 	"path/filepath"
 	"strings"
@@ -84,6 +85,22 @@ func TestEveryTestThatIsToCatchABugExists(t *testing.T) {
 			if !found {
 				t.Errorf("%s is to be caught by %s, which %s doesn't have", m.name, test.run, test.pkg)
 			}
+		}
+	}
+}
+
+func TestTheTableOfBugsSaysWhatCaughtEach(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	r := mutantsReport{Command: "surge mutants", Revision: "abc", Mutants: []tried{
+		{Name: "one", CaughtBy: []string{"TestX"}, Seconds: 2}, {Name: "two", CaughtBy: []string{}, Seconds: 3},
+	}}
+	if err := r.markdown(&out); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"5 s: 1 of 2 were caught", "revision abc", "| one | TestX |\n", "| two | NOTHING |\n"} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("the table lacks %q:\n%s", want, &out)
 		}
 	}
 }

@@ -316,7 +316,16 @@ func (a *App) Serve(ctx context.Context, public, operations net.Listener) error 
 func (a *App) Close(ctx context.Context) error {
 	err := a.bookings.Close(ctx)
 	a.cancel()
-	a.background.Wait()
+	idle := make(chan struct{})
+	go func() {
+		a.background.Wait() // each ends at its next look at its context; a store that hangs may keep one in a call
+		close(idle)
+	}()
+	select {
+	case <-idle:
+	case <-ctx.Done():
+		err = errors.Join(err, fmt.Errorf("the work in the background didn't end: %w", ctx.Err()))
+	}
 	a.slots.Close()
 	if e := a.messages.Stop(ctx); e != nil {
 		err = errors.Join(err, fmt.Errorf("stopping background jobs: %w", e))

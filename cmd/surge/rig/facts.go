@@ -24,7 +24,7 @@ type Facts struct {
 // Facts asks the checkout, the runtime and the stores.
 func (r *Rig) Facts(ctx context.Context) (f Facts, err error) {
 	f = Facts{
-		Revision: revision(ctx), Go: runtime.Version(), System: runtime.GOOS + "/" + runtime.GOARCH, CPUs: runtime.GOMAXPROCS(0),
+		Revision: Revision(ctx), Go: runtime.Version(), System: runtime.GOOS + "/" + runtime.GOARCH, CPUs: runtime.GOMAXPROCS(0),
 	}
 	if err := r.Pool.QueryRow(ctx, `SHOW server_version`).Scan(&f.Postgres); err != nil {
 		return f, fmt.Errorf("asking Postgres for its version: %w", err)
@@ -41,7 +41,8 @@ func (r *Rig) Facts(ctx context.Context) (f Facts, err error) {
 	return f, nil
 }
 
-func revision(ctx context.Context) string {
+// Revision is the commit of the checkout: see Facts.
+func Revision(ctx context.Context) string {
 	head, err := exec.CommandContext(ctx, "git", "rev-parse", "--short=12", "HEAD").Output()
 	if err != nil {
 		return "unknown"
