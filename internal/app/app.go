@@ -188,6 +188,7 @@ func (a *App) build(s secrets, registry *prometheus.Registry) (err error) {
 	}, a.log)
 	if a.messages, err = notify.NewService(notify.Options{
 		Pool: a.pool, Data: s.data, Sender: sender, NoticeKind: booking.NoticeKind, Notices: a.notices,
+		Stale: a.stale, Remind: a.remind, Rate: a.cfg.SMSRate,
 		Forget: a.identity.Forget, Log: a.log, Workers: cfg.MessageWorkers,
 	}); err != nil {
 		return err
@@ -208,9 +209,16 @@ func (a *App) build(s secrets, registry *prometheus.Registry) (err error) {
 }
 
 func (a *App) sender() (notify.Sender, error) {
-	if a.cfg.SMSGateway == "http" {
-		return notify.NewHTTPGateway(a.cfg.SMSURL, a.cfg.SMSUser, string(a.cfg.SMSPassword), a.cfg.SMSFrom, a.cfg.SMSTimeout)
+	c := a.cfg
+	switch c.SMSGateway {
+	case "sens":
+		return notify.NewSENS(c.SMSURL, c.SMSService, c.SMSUser, string(c.SMSPassword), c.SMSFrom, c.SMSTimeout, a.clock.Real)
+	case "solapi":
+		return notify.NewSOLAPI(c.SMSURL, c.SMSUser, string(c.SMSPassword), c.SMSFrom, c.SMSTimeout, a.clock.Real)
+	case "http":
+		return notify.NewHTTPGateway(c.SMSURL, c.SMSUser, string(c.SMSPassword), c.SMSFrom, c.SMSTimeout)
 	}
+	a.cfg.SMSRate = 0 // an inbox takes whatever comes
 	return notify.Inbox{}, nil
 }
 

@@ -552,6 +552,9 @@ func TestNoticesAreWrittenToTheirPeople(t *testing.T) {
 				rules_version, judged_at, held_at)
 			SELECT 'small', $1, gen_random_uuid(), slot_id, $2, $2, 'active', $3, $1, 'W1', 1, now(), now()
 			FROM slots WHERE site_id = $4 ORDER BY starts_at LIMIT 1`, id, who.id, fmt.Sprintf("REF%d", i), who.site)
+		if who.kind == "cancelled" {
+			exec(t, a.pool, `UPDATE bookings SET status = 'cancelled', ended_at = now() WHERE booking_id = $1`, id)
+		}
 		bookings, kinds, actors = append(bookings, id), append(kinds, who.kind), append(actors, who.id)
 	}
 	exec(t, a.pool, `INSERT INTO flush_events (flush_id, campaign_id, bookings, kinds, actors) VALUES ($1, 'small', $2, $3, $4)`,

@@ -8,6 +8,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"jari/internal/booking"
+	"jari/internal/fault"
 	"jari/internal/identity"
 	"jari/internal/notify"
 )
@@ -30,42 +31,77 @@ func (a *App) notices(ctx context.Context, flushID uuid.UUID) ([]notify.Message,
 		return nil, err
 	}
 	messages := make([]notify.Message, 0, len(events))
+	templates := map[string]notify.Templates{}
 	for _, e := range events {
-		c, err := a.campaigns.Get(e.Campaign)
-		if err != nil {
-			return nil, err
-		}
-		b, err := a.bookings.Find(ctx, e.Campaign, e.Booking)
-		if err != nil {
-			return nil, err
-		}
-		kind := notify.Kind(e.Kind)
-		if kind != notify.Cancelled && b.Status != booking.Active {
-			continue // moved or cancelled since: that has a message of its own, and this one would only confuse
-		}
-		person, err := a.identity.Person(ctx, b.Person)
-		if err != nil {
-			return nil, err
-		}
-		if person.Phone == "" {
-			continue // nobody has a phone to send to; the booking is on the person's page
-		}
-		title, site := c.Title.Ko, b.Site.Name
-		if person.Language == "en" {
-			title = c.Title.En
-			if b.Site.NameEn != "" {
-				site = b.Site.NameEn
+		if _, read := templates[e.Campaign]; !read {
+			if templates[e.Campaign], err = a.messages.CampaignTemplates(ctx, e.Campaign); err != nil {
+				return nil, err
 			}
 		}
-		messages = append(messages, notify.Message{
-			Subject: fmt.Sprintf("booking:%s:%s", e.Booking, e.Kind), Kind: kind, To: person.Phone,
-			Text: notify.VisitText(person.Language, kind, notify.Visit{
-				Title: title, Site: site, Address: b.Site.Address, StartsAt: b.Place.StartsAt.In(c.Location),
-				Reference: b.Reference,
-			}),
-			// Worth knowing until the day itself; in development that day may lie in the past of real time.
-			UsefulUntil: b.Place.StartsAt.Add(-a.clock.Offset()),
-		})
+		m, fits, err := a.news(ctx, templates[e.Campaign], e.Campaign, e.Booking, notify.Kind(e.Kind))
+		if err != nil {
+			return nil, err
+		}
+		if fits {
+			messages = append(messages, m)
+		}
 	}
 	return messages, nil
+}
+
+// stillTrue tells whether news of this kind fits what became of the booking: one that was moved or cancelled since has a
+// message of its own, and older news would only confuse.
+func stillTrue(kind notify.Kind, status booking.Status) bool {
+	if kind == notify.Cancelled {
+		return status == booking.Cancelled
+	}
+	return status == booking.Active
+}
+
+// stale tells the senders of messages what isn't true any more.
+func (a *App) stale(ctx context.Context, kind notify.Kind, campaign string, id uuid.UUID) (bool, error) {
+	b, err := a.bookings.Find(ctx, campaign, id)
+	if fault.CodeOf(err) == fault.CodeNoBooking {
+		return true, nil
+	}
+	return err == nil && !stillTrue(kind, b.Status), err
+}
+
+// news is the message of one kind about a booking, unless it isn't true.
+func (a *App) news(ctx context.Context, t notify.Templates, campaignID string, id uuid.UUID, kind notify.Kind) (
+	m notify.Message, fits bool, err error,
+) {
+	c, err := a.campaigns.Get(campaignID)
+	if err != nil {
+		return m, false, err
+	}
+	b, err := a.bookings.Find(ctx, campaignID, id)
+	if err != nil {
+		return m, false, err
+	}
+	if !stillTrue(kind, b.Status) {
+		return m, false, nil
+	}
+	person, err := a.identity.Person(ctx, b.Person)
+	if err != nil {
+		return m, false, err
+	}
+	if person.Phone == "" {
+		return m, false, nil // nobody has a phone to send to; the booking is on the person's page
+	}
+	title, site := c.Title.Ko, b.Site.Name
+	if person.Language == "en" {
+		title = c.Title.En
+		if b.Site.NameEn != "" {
+			site = b.Site.NameEn
+		}
+	}
+	return notify.Message{
+		Subject: fmt.Sprintf("booking:%s:%s", id, kind), Kind: kind, To: person.Phone, Campaign: campaignID, Booking: id,
+		Text: t.Text(person.Language, kind, notify.Visit{
+			Title: title, Site: site, Address: b.Site.Address, StartsAt: b.Place.StartsAt.In(c.Location), Reference: b.Reference,
+		}),
+		// Worth knowing until the day itself; in development that day may lie in the past of real time.
+		UsefulUntil: b.Place.StartsAt.Add(-a.clock.Offset()),
+	}, true, nil
 }

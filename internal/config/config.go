@@ -120,12 +120,18 @@ type Config struct {
 	OIDCTimeout       time.Duration `env:"JARI_OIDC_TIMEOUT" envDefault:"5s"    doc:"how long one request to the provider may take"`
 	SignInLifetime    time.Duration `env:"JARI_SIGN_IN_LIFETIME" envDefault:"10m" doc:"how long somebody may be at the provider"`
 
-	SMSGateway  string        `env:"JARI_SMS_GATEWAY"  envDefault:""    doc:"inbox (development only: messages are shown at /dev/inbox) or http (a gateway with Kannel's sendsms form); no default in production"`
-	SMSURL      string        `env:"JARI_SMS_URL"                       doc:"with http: address of the gateway's sendsms"`
-	SMSUser     string        `env:"JARI_SMS_USER"                      doc:"with http: user name"`
-	SMSPassword Secret        `env:"JARI_SMS_PASSWORD"                  doc:"with http: password"`
-	SMSFrom     string        `env:"JARI_SMS_FROM"                      doc:"with http: the sender's number"`
-	SMSTimeout  time.Duration `env:"JARI_SMS_TIMEOUT"  envDefault:"10s" doc:"how long the gateway may take for one message"`
+	SMSGateway  string        `env:"JARI_SMS_GATEWAY"  envDefault:""    doc:"inbox (development only: messages are shown at /dev/inbox), sens (NAVER Cloud), solapi, or http (a gateway with Kannel's sendsms form); no default in production"`
+	SMSURL      string        `env:"JARI_SMS_URL"                       doc:"address of the gateway: with http of its sendsms; with sens https://sens.apigw.ntruss.com or, for the public sector, https://sens.apigw.gov-ntruss.com; with solapi https://api.solapi.com"`
+	SMSUser     string        `env:"JARI_SMS_USER"                      doc:"with http the user name, with sens the access key, with solapi the API key"`
+	SMSPassword Secret        `env:"JARI_SMS_PASSWORD"                  doc:"with http the password, with sens the secret key, with solapi the API secret"`
+	SMSService  string        `env:"JARI_SMS_SERVICE"                   doc:"with sens: the id of the service, such as ncp:sms:kr:123456789:agency"`
+	SMSFrom     string        `env:"JARI_SMS_FROM"                      doc:"the sender's number, as it is registered at the gateway"`
+	SMSTimeout  time.Duration `env:"JARI_SMS_TIMEOUT"  envDefault:"10s" doc:"how long the gateway may take for one message; at most 30s"`
+	SMSRate     int           `env:"JARI_SMS_RATE"     envDefault:"20"  doc:"messages a second that the gateway takes from the whole deployment; codes that couldn't be sent within half of JARI_CODE_LIFETIME are refused with sms_busy; the inbox has no line"`
+
+	Reminders     bool `env:"JARI_REMINDERS"      envDefault:"true" doc:"whether people are reminded of their booking the day before"`
+	RemindersFrom int  `env:"JARI_REMINDERS_FROM" envDefault:"10"   doc:"hour of the day, in the zone of the campaign, from which reminders are sent"`
+	RemindersTo   int  `env:"JARI_REMINDERS_TO"   envDefault:"20"   doc:"hour of the day until which reminders are sent; what couldn't be sent until then is dropped"`
 }
 
 // Load reads the environment, as KEY=VALUE pairs, and validates it.
@@ -229,17 +235,23 @@ func (c Config) Validate() error {
 		if production {
 			refuse("JARI_SMS_GATEWAY", "inbox shows everybody's codes and is for development only")
 		}
-	case "http":
+	case "http", "sens", "solapi":
 		if u, err := url.Parse(c.SMSURL); err != nil || u.Host == "" || (u.Scheme != "https" && u.Scheme != "http") {
 			refuse("JARI_SMS_URL", "must be the address of a gateway such as https://sms.example.org/cgi-bin/sendsms")
 		}
 		if c.SMSUser == "" || c.SMSPassword == "" || c.SMSFrom == "" {
-			refuse("JARI_SMS_USER, JARI_SMS_PASSWORD, JARI_SMS_FROM", "are needed with JARI_SMS_GATEWAY=http")
+			refuse("JARI_SMS_USER, JARI_SMS_PASSWORD, JARI_SMS_FROM", "are needed with JARI_SMS_GATEWAY=%s", c.SMSGateway)
+		}
+		if c.SMSGateway == "sens" && c.SMSService == "" {
+			refuse("JARI_SMS_SERVICE", "is needed with JARI_SMS_GATEWAY=sens")
 		}
 	case "":
-		refuse("JARI_SMS_GATEWAY", "is missing: http%s", map[bool]string{false: ", or inbox in development"}[production])
+		refuse("JARI_SMS_GATEWAY", "is missing: sens, solapi, http%s", map[bool]string{false: ", or inbox in development"}[production])
 	default:
-		refuse("JARI_SMS_GATEWAY", "is %q and must be http, or inbox in development", c.SMSGateway)
+		refuse("JARI_SMS_GATEWAY", "is %q and must be sens, solapi, http, or inbox in development", c.SMSGateway)
+	}
+	if c.RemindersFrom >= c.RemindersTo && c.RemindersFrom < 24 && c.RemindersTo > 0 {
+		refuse("JARI_REMINDERS_FROM", "is %d and must be before JARI_REMINDERS_TO, which is %d", c.RemindersFrom, c.RemindersTo)
 	}
 	c.validateIdentity(refuse)
 	for _, origin := range c.AllowedOrigins {
@@ -286,6 +298,9 @@ func (c Config) Validate() error {
 		{"JARI_CODES_PER_BLOCK", int64(c.CodesPerBlock), 1, 10_000_000, "codes", false},
 		{"JARI_CODES_PER_OTHER_PREFIX", int64(c.CodesPerOther), 0, 100_000_000, "codes", false},
 		{"JARI_CODES_IN_ALL", int64(c.CodesInAll), 1, 100_000_000, "codes", false},
+		{"JARI_SMS_RATE", int64(c.SMSRate), 1, 100_000, "messages", false},
+		{"JARI_REMINDERS_FROM", int64(c.RemindersFrom), 0, 23, "o'clock", false},
+		{"JARI_REMINDERS_TO", int64(c.RemindersTo), 1, 24, "o'clock", false},
 		{"JARI_BLOCK_IPV4", int64(c.BlockIPv4), 8, 32, "bits", false},
 		{"JARI_BLOCK_IPV6", int64(c.BlockIPv6), 16, 128, "bits", false},
 		{"JARI_DEVICE_LIFETIME", int64(c.DeviceLifetime), int64(time.Hour), int64(400 * 24 * time.Hour), "", true},
@@ -309,7 +324,7 @@ func (c Config) Validate() error {
 		{"JARI_REDIS_TIMEOUT", int64(c.RedisTimeout), int64(10 * time.Millisecond), int64(10 * time.Second), "", true},
 		{"JARI_CLOCK_SKEW", int64(c.ClockSkew), int64(10 * time.Millisecond), int64(time.Minute), "", true},
 		{"JARI_RULES_CONFIRMED", int64(c.RulesConfirmed), int64(2 * time.Second), int64(MaxRulesConfirmed), "", true},
-		{"JARI_SMS_TIMEOUT", int64(c.SMSTimeout), int64(time.Second), int64(time.Minute), "", true},
+		{"JARI_SMS_TIMEOUT", int64(c.SMSTimeout), int64(time.Second), int64(30 * time.Second), "", true},
 	} {
 		if limit.value >= limit.least && limit.value <= limit.most {
 			continue

@@ -204,6 +204,9 @@ var limits = []struct{ variable, below, least, most, above string }{
 	{"JARI_CODES_PER_BLOCK", "0", "1", "10000000", "10000001"},
 	{"JARI_CODES_PER_OTHER_PREFIX", "-1", "0", "100000000", "100000001"},
 	{"JARI_CODES_IN_ALL", "0", "1", "100000000", "100000001"},
+	{"JARI_SMS_RATE", "0", "1", "100000", "100001"},
+	{"JARI_REMINDERS_FROM", "-1", "0", "19", "24"},
+	{"JARI_REMINDERS_TO", "0", "11", "24", "25"},
 	{"JARI_BLOCK_IPV4", "7", "8", "32", "33"},
 	{"JARI_BLOCK_IPV6", "15", "16", "128", "129"},
 	{"JARI_DEVICE_LIFETIME", "59m59s", "1h", "9600h", "9600h1s"},
@@ -227,7 +230,7 @@ var limits = []struct{ variable, below, least, most, above string }{
 	{"JARI_REDIS_TIMEOUT", "9ms", "10ms", "10s", "10.001s"},
 	{"JARI_CLOCK_SKEW", "9ms", "10ms", "1m", "1m1ms"},
 	{"JARI_RULES_CONFIRMED", "1.999s", "2s", "1m", "1m1ms"},
-	{"JARI_SMS_TIMEOUT", "999ms", "1s", "1m", "1m1ms"},
+	{"JARI_SMS_TIMEOUT", "999ms", "1s", "30s", "30s1ms"},
 }
 
 func TestLimitsHoldAtTheirEdges(t *testing.T) {

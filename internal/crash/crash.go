@@ -27,10 +27,16 @@ const (
 	Committed = "committed"
 	// Answered is after a flush's callers were told, and before Redis is.
 	Answered = "answered"
+	// MessageJob is when the job of a message was taken, and nothing of it done.
+	MessageJob = "message-job"
+	// MessageTaken is after a message was taken out of the queue for good, and before the gateway is asked.
+	MessageTaken = "message-taken"
+	// MessageHandedOver is after the gateway has taken a message, and before that is written down.
+	MessageHandedOver = "message-handed-over"
 )
 
 // points are all of them.
-var points = []string{HoldPlaced, FlushBegins, Committed, Answered}
+var points = []string{HoldPlaced, FlushBegins, Committed, Answered, MessageJob, MessageTaken, MessageHandedOver}
 
 // plan is where to die.
 type plan struct {

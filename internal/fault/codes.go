@@ -39,6 +39,7 @@ const (
 	CodePhoneLimit       Code = "phone_limit"        // a day's budget of this phone is spent; says until when
 	CodeAddressLimit     Code = "address_limit"      // too many codes were asked for from these addresses; says until when
 	CodeCodesLimit       Code = "codes_limit"        // the deployment's budget of codes is spent; says until when
+	CodeSMSBusy          Code = "sms_busy"           // more codes wait than the gateway can send in time; says until when
 	CodeResendTooSoon    Code = "resend_too_soon"    // says until when; the code sent before stays valid
 	CodeCodeWrong        Code = "code_wrong"         // says how many attempts are left
 	CodeVerificationOver Code = "verification_over"  // unknown, used, expired or exhausted: all look the same

@@ -290,6 +290,7 @@ const (
 	ProblemCodeSlotClosed              ProblemCode = "slot_closed"
 	ProblemCodeSlotFull                ProblemCode = "slot_full"
 	ProblemCodeSlotNotFound            ProblemCode = "slot_not_found"
+	ProblemCodeSmsBusy                 ProblemCode = "sms_busy"
 	ProblemCodeStoreUnavailable        ProblemCode = "store_unavailable"
 	ProblemCodeUnsupportedMediaType    ProblemCode = "unsupported_media_type"
 	ProblemCodeVerificationOver        ProblemCode = "verification_over"
@@ -421,6 +422,8 @@ func (e ProblemCode) Valid() bool {
 	case ProblemCodeSlotFull:
 		return true
 	case ProblemCodeSlotNotFound:
+		return true
+	case ProblemCodeSmsBusy:
 		return true
 	case ProblemCodeStoreUnavailable:
 		return true

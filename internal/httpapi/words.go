@@ -109,4 +109,5 @@ var problemWords = map[fault.Code][2]words{
 	fault.CodeSignInRefused:           {{"로그인을 확인할 수 없습니다.", "처음부터 다시 로그인해 주세요."}, {"The identity provider doesn't vouch for this.", "Please begin again."}},
 	fault.CodeSignInIncomplete:        {{"인증기관이 필요한 정보를 알려 주지 않았습니다.", "이름, 생년월일 등의 제공에 동의했는지 확인해 주세요."}, {"The identity provider didn't say enough.", "Please check that you agreed to share your name and birth date."}},
 	fault.CodeProviderUnavailable:     {{"지금은 인증기관에 연결할 수 없습니다.", "변경된 것은 없습니다. 잠시 뒤 다시 시도해 주세요."}, {"The identity provider can't be reached right now.", "Nothing was changed. Please try again in a moment."}},
+	fault.CodeSMSBusy:                 {{"지금 인증번호를 기다리는 사람이 많습니다.", "retry_at 이후에 다시 시도해 주세요."}, {"Many people are waiting for their codes right now.", "Please try again after retry_at."}},
 }

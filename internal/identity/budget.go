@@ -63,7 +63,7 @@ func (r Rules) spent(whole, all, known int, knownDevice bool) bool {
 	return all >= whole || (!knownDevice && all-known >= r.share(whole))
 }
 
-func one(yes bool) int {
+func oneIf(yes bool) int {
 	if yes {
 		return 1
 	}
@@ -79,7 +79,7 @@ func (s *Service) spendCode(ctx context.Context, tx pgx.Tx, phoneIndex []byte, k
 		INSERT INTO phone_budgets AS b (phone_index, day, codes, known_codes)
 		VALUES ($1, (now() AT TIME ZONE $2::interval)::date, 1, $3)
 		ON CONFLICT (phone_index, day) DO UPDATE SET codes = b.codes + 1, known_codes = b.known_codes + $3
-		RETURNING codes - 1, known_codes - $3, now()`, phoneIndex, budgetOffset, one(known)).Scan(&all, &ofKnown, &now)
+		RETURNING codes - 1, known_codes - $3, now()`, phoneIndex, budgetOffset, oneIf(known)).Scan(&all, &ofKnown, &now)
 	if err != nil {
 		return time.Time{}, postgres.Unreachable(fmt.Errorf("spending a phone's budget: %w", err))
 	}
@@ -200,7 +200,7 @@ func (s *Service) countFailure(ctx context.Context, tx pgx.Tx, p pending) (refus
 	if _, err := tx.Exec(ctx, `
 		UPDATE phone_budgets SET failures = failures + 1, known_failures = known_failures + $3
 		WHERE phone_index = $1 AND day = (now() AT TIME ZONE $2::interval)::date`,
-		p.phoneIndex, budgetOffset, one(p.knownDevice)); err != nil {
+		p.phoneIndex, budgetOffset, oneIf(p.knownDevice)); err != nil {
 		return nil, postgres.Unreachable(fmt.Errorf("counting a failure: %w", err))
 	}
 	if left <= 0 {

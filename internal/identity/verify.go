@@ -20,8 +20,8 @@ import (
 const maxSends = 5
 
 // Start checks the claims, remembers them and queues a code. It refuses with invalid_request, scheme_not_offered,
-// phone_unsupported, not_on_list, or a limit of codes: phone_limit, address_limit, codes_limit. It answers the same whether
-// the phone is known or not.
+// phone_unsupported, not_on_list, or a limit of codes: phone_limit, address_limit, codes_limit, sms_busy. It answers the
+// same whether the phone is known or not.
 func (s *Service) Start(ctx context.Context, c Claims, language string, from From) (Verification, error) {
 	if s.rules.Binding == BoundByProvider {
 		return Verification{}, s.signInInstead()

@@ -15,6 +15,7 @@ const (
 	Booked    Kind = "booked"
 	Moved     Kind = "moved"
 	Cancelled Kind = "cancelled"
+	Reminder  Kind = "reminder" // the day before
 )
 
 // Message is a text to a phone. To and Text are personal data and never logged.
@@ -24,6 +25,9 @@ type Message struct {
 	Kind    Kind
 	To      string // E.164
 	Text    string
+	// Campaign and Booking are what it is about, so that it isn't sent when it is no longer true; zero with a code.
+	Campaign string
+	Booking  uuid.UUID
 	// UsefulUntil is when the message is dropped instead of sent, in real time.
 	UsefulUntil time.Time
 }
@@ -40,7 +44,7 @@ const (
 	Sent    State = "sent"
 	Failed  State = "failed"  // the gateway refused it
 	Unknown State = "unknown" // the gateway may have it; it isn't sent again
-	Dropped State = "dropped" // too late to be of use
+	Dropped State = "dropped" // too late to be of use, or not true any more
 )
 
 // Shown is a message as the development inbox shows it.

@@ -54,7 +54,7 @@ func TestTheGatewayGetsEveryFieldOnce(t *testing.T) {
 		requests <- r
 		w.WriteHeader(http.StatusAccepted)
 	})
-	if err := g.Send(t.Context(), to, text); err != nil {
+	if err := g.Send(t.Context(), notify.Outgoing{To: to, Text: text}); err != nil {
 		t.Fatal(err)
 	}
 	r := <-requests
@@ -92,7 +92,7 @@ func TestWhatIsKnownFollowsFromTheStatus(t *testing.T) {
 				w.Header().Set("Location", "/elsewhere")
 				w.WriteHeader(status)
 			})
-			err := g.Send(t.Context(), to, text)
+			err := g.Send(t.Context(), notify.Outgoing{To: to, Text: text})
 			if got := known(err); !errors.Is(got, want) && got != want { //nolint:errorlint // nil among them
 				t.Errorf("%d tells %v", status, err)
 			}
@@ -127,7 +127,7 @@ func TestAMessageIsntCarriedToAnotherAddress(t *testing.T) {
 	}))
 	t.Cleanup(elsewhere.Close)
 	_, g := gateway(t, func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, elsewhere.URL, http.StatusFound) })
-	if err := g.Send(t.Context(), to, text); known(err) != errUnknown { //nolint:errorlint // sorted
+	if err := g.Send(t.Context(), notify.Outgoing{To: to, Text: text}); known(err) != errUnknown { //nolint:errorlint // sorted
 		t.Errorf("%v", err)
 	}
 }
@@ -147,10 +147,10 @@ func TestNoDuplicateMessagesWhenAConnectionBreaks(t *testing.T) {
 		}
 		_ = conn.Close() // The others are taken, and the gateway dies before it answers.
 	})
-	if err := g.Send(t.Context(), to, text); err != nil {
+	if err := g.Send(t.Context(), notify.Outgoing{To: to, Text: text}); err != nil {
 		t.Fatal(err)
 	}
-	err := g.Send(t.Context(), to, text)
+	err := g.Send(t.Context(), notify.Outgoing{To: to, Text: text})
 	if known(err) != errUnknown { //nolint:errorlint // sorted
 		t.Errorf("%v", err)
 	}
@@ -166,14 +166,14 @@ func TestAGatewayThatAnswersTooLateMayHaveTheMessage(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-release }))
 	t.Cleanup(server.Close)
 	t.Cleanup(func() { close(release) })
-	err := sender(t, server.URL, 50*time.Millisecond).Send(t.Context(), to, text)
+	err := sender(t, server.URL, 50*time.Millisecond).Send(t.Context(), notify.Outgoing{To: to, Text: text})
 	if known(err) != errUnknown { //nolint:errorlint // sorted
 		t.Errorf("%v", err)
 	}
 	mute(t, err)
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
-	err = sender(t, server.URL, time.Minute).Send(ctx, to, text)
+	err = sender(t, server.URL, time.Minute).Send(ctx, notify.Outgoing{To: to, Text: text})
 	if known(err) != errUnknown { //nolint:errorlint // sorted
 		t.Errorf("a job that was cut off: %v", err)
 	}
@@ -191,7 +191,7 @@ func TestAGatewayThatIsntThereDoesntHaveIt(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, a := range []string{"http://" + address + "/sendsms", "http://gateway.invalid/sendsms"} {
-		err := sender(t, a, 30*time.Second).Send(t.Context(), to, text)
+		err := sender(t, a, 30*time.Second).Send(t.Context(), notify.Outgoing{To: to, Text: text})
 		if known(err) != notify.ErrNotSent { //nolint:errorlint // sorted
 			t.Errorf("%s: %v", a, err)
 		}
@@ -210,7 +210,7 @@ func TestAnAddressThatCantBeReadIsRefusedWithoutRepeatingIt(t *testing.T) {
 
 func TestTheInboxSendsNothing(t *testing.T) {
 	t.Parallel()
-	if err := (notify.Inbox{}).Send(t.Context(), to, text); err != nil {
+	if err := (notify.Inbox{}).Send(t.Context(), notify.Outgoing{To: to, Text: text}); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -29,6 +29,12 @@ type Options struct {
 	// NoticeKind is the kind of the job that a flush leaves behind, Notices makes its messages.
 	NoticeKind string
 	Notices    Notices
+	// Stale tells whether a message about a booking isn't true any more; it is asked just before sending.
+	Stale func(ctx context.Context, kind Kind, campaign string, booking uuid.UUID) (bool, error)
+	// Remind makes the reminders that are due; it runs every remindEvery, on one instance.
+	Remind func(ctx context.Context) error
+	// Rate is how many messages a second the gateway takes from the whole deployment; 0 is as many as there are.
+	Rate int
 	// Forget deletes what is over; it runs every hour.
 	Forget func(ctx context.Context) (rows int64, err error)
 	Log    *slog.Logger
@@ -42,6 +48,29 @@ type Service struct {
 	jobs *river.Client[pgx.Tx]
 }
 
+// Jobs of codes come first: somebody is waiting for them.
+const (
+	priorityCodes     = 1
+	priorityNews      = 2
+	priorityReminders = 3
+
+	// jobTimeout bounds a job; a gateway answers long before, see SMSTimeout of the configuration.
+	jobTimeout = 75 * time.Second
+	// remindEvery is how often it is looked whether reminders are due.
+	remindEvery = 5 * time.Minute
+)
+
+func priorityOf(k Kind) int {
+	switch k {
+	case Code:
+		return priorityCodes
+	case Reminder:
+		return priorityReminders
+	case Booked, Moved, Cancelled:
+	}
+	return priorityNews
+}
+
 // NewService returns a service that works on nothing until Start.
 func NewService(o Options) (*Service, error) {
 	if kind := (noticeArgs{}).Kind(); o.NoticeKind != kind {
@@ -53,6 +82,7 @@ func NewService(o Options) (*Service, error) {
 		river.AddWorkerSafely(w, &sendWorker{s: s}),
 		river.AddWorkerSafely(w, &noticeWorker{s: s}),
 		river.AddWorkerSafely(w, &forgetWorker{s: s}),
+		river.AddWorkerSafely(w, &remindWorker{s: s}),
 	); err != nil {
 		return nil, fmt.Errorf("registering the workers: %w", err)
 	}
@@ -62,8 +92,15 @@ func NewService(o Options) (*Service, error) {
 		Workers: w,
 		// River reports each failed job; what matters of it is logged where it happens, without personal data.
 		Logger: slog.New(levelFloor{Handler: o.Log.Handler(), least: slog.LevelWarn}),
-		PeriodicJobs: []*river.PeriodicJob{river.NewPeriodicJob(river.PeriodicInterval(time.Hour),
-			func() (river.JobArgs, *river.InsertOpts) { return forgetArgs{}, nil }, &river.PeriodicJobOpts{RunOnStart: true})},
+		// A job whose process died is given to another soon: a code is of use for minutes.
+		JobTimeout: jobTimeout, RescueStuckJobsAfter: jobTimeout + 15*time.Second,
+		PeriodicJobs: []*river.PeriodicJob{
+			river.NewPeriodicJob(river.PeriodicInterval(time.Hour),
+				func() (river.JobArgs, *river.InsertOpts) { return forgetArgs{}, nil }, &river.PeriodicJobOpts{RunOnStart: true}),
+			river.NewPeriodicJob(river.PeriodicInterval(remindEvery), func() (river.JobArgs, *river.InsertOpts) {
+				return remindArgs{}, &river.InsertOpts{Priority: priorityReminders, MaxAttempts: 1}
+			}, &river.PeriodicJobOpts{RunOnStart: true}),
+		},
 	}
 	if o.Workers > 0 {
 		cfg.Queues = map[string]river.QueueConfig{river.QueueDefault: {MaxWorkers: o.Workers}}
@@ -94,7 +131,8 @@ func (s *Service) Stop(ctx context.Context) error {
 	return s.jobs.Stop(ctx)
 }
 
-// Queue remembers a message in the transaction of what it is about. A second message about the same subject is not made.
+// Queue remembers a message in the transaction of what it is about. A second message about the same subject is not made. A
+// code that would wait for the gateway for too long is refused with fault.CodeSMSBusy.
 func (s *Service) Queue(ctx context.Context, tx pgx.Tx, m Message) error {
 	id := uuid.New()
 	plain, err := json.Marshal(content{To: m.To, Text: m.Text})
@@ -106,16 +144,20 @@ func (s *Service) Queue(ctx context.Context, tx pgx.Tx, m Message) error {
 		return err
 	}
 	tag, err := tx.Exec(ctx, `
-		INSERT INTO messages (message_id, subject, kind, sealed, useful_until) VALUES ($1, $2, $3, $4, $5)
-		ON CONFLICT (subject) DO NOTHING`, id, m.Subject, m.Kind, sealed, m.UsefulUntil)
+		INSERT INTO messages (message_id, subject, kind, sealed, useful_until, campaign_id, booking_id)
+		VALUES ($1, $2, $3, $4, $5, nullif($6, ''), nullif($7, '00000000-0000-0000-0000-000000000000'::uuid))
+		ON CONFLICT (subject) DO NOTHING`, id, m.Subject, m.Kind, sealed, m.UsefulUntil, m.Campaign, m.Booking)
 	if err != nil {
 		return postgres.Unreachable(fmt.Errorf("remembering a message: %w", err))
 	}
 	if tag.RowsAffected() == 0 {
 		return nil
 	}
-	if _, err := s.jobs.InsertTx(ctx, tx, sendArgs{Message: id}, nil); err != nil {
+	if _, err := s.jobs.InsertTx(ctx, tx, sendArgs{Message: id}, &river.InsertOpts{Priority: priorityOf(m.Kind)}); err != nil {
 		return postgres.Unreachable(fmt.Errorf("queueing a message: %w", err))
+	}
+	if m.Kind == Code {
+		return s.line(ctx, tx, m.UsefulUntil)
 	}
 	return nil
 }

@@ -29,15 +29,15 @@ type scripted struct {
 	answer func(ctx context.Context, to, text string) error
 }
 
-func (g *scripted) Send(ctx context.Context, to, text string) error {
+func (g *scripted) Send(ctx context.Context, m Outgoing) error {
 	g.mu.Lock()
-	g.sent = append(g.sent, to+" "+text)
+	g.sent = append(g.sent, m.To+" "+m.Text)
 	answer := g.answer
 	g.mu.Unlock()
 	if answer == nil {
 		return nil
 	}
-	return answer(ctx, to, text)
+	return answer(ctx, m.To, m.Text)
 }
 
 func (g *scripted) given() int {

@@ -130,6 +130,19 @@ var refusals = map[fault.Code]refusal{
 			return jaritest.JSON(http.MethodPost, "/v1/verifications", s.Stranger(jaritest.BornForE3).Claims())
 		},
 	},
+	fault.CodeSMSBusy: {
+		// A gateway that takes one a second, a code that lasts 30 s, and a line of codes before this one.
+		options: []jaritest.Option{
+			jaritest.WithEnvironment("JARI_SMS_GATEWAY", "http"), jaritest.WithEnvironment("JARI_SMS_URL", "http://127.0.0.1:9/sendsms"),
+			jaritest.WithEnvironment("JARI_SMS_USER", "jari"), jaritest.WithEnvironment("JARI_SMS_PASSWORD", "jari"),
+			jaritest.WithEnvironment("JARI_SMS_FROM", "1330"), jaritest.WithEnvironment("JARI_SMS_RATE", "1"),
+			jaritest.WithEnvironment("JARI_CODE_LIFETIME", "30s"), jaritest.WithEnvironment("JARI_MESSAGE_WORKERS", "0"),
+		},
+		ask: func(t *testing.T, s *jaritest.Server) jaritest.Request {
+			run(t, s, `INSERT INTO message_lines (line, free_at) VALUES ('codes', now() + interval '60 s')`)
+			return jaritest.JSON(http.MethodPost, "/v1/verifications", s.Stranger(jaritest.BornForE3).Claims())
+		},
+	},
 	fault.CodeSessionRequired: {ask: func(*testing.T, *jaritest.Server) jaritest.Request {
 		return jaritest.JSON(http.MethodGet, "/v1/me", nil)
 	}},
