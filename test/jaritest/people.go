@@ -1,0 +1,36 @@
+package jaritest
+
+import (
+	"context"
+	"log/slog"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+
+	"jari/internal/identity"
+	"jari/internal/keys"
+)
+
+// People is the service of who people are, on the instance's store and with its keys, for what only a desk or an import may
+// do. It sends no codes.
+func (s *Server) People(t testing.TB) *identity.Service {
+	t.Helper()
+	data, err := keys.NewSealer(string(s.cfg.DataKeys), s.cfg.Environment, keys.Data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	index, err := keys.NewIndexer(string(s.cfg.IndexKeys), s.cfg.Environment)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return identity.NewService(s.Pool, s.clock, s.Tokens(t), data, index, noCodes{}, identity.Rules{
+		Scheme: s.cfg.IdentityScheme, Binding: identity.Binding(s.cfg.IdentityBinding), List: s.cfg.IdentityList,
+		PersonsPerPhone: s.cfg.PersonsPerPhone,
+		Phones:          identity.PhoneRules{Region: s.cfg.PhoneRegion, Regions: s.cfg.PhoneRegions},
+	}, slog.New(slog.NewTextHandler(s.Log, nil)))
+}
+
+// noCodes is for verbs that send none.
+type noCodes struct{}
+
+func (noCodes) QueueCode(context.Context, pgx.Tx, identity.Code) error { return nil }
