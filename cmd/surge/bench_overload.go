@@ -27,7 +27,7 @@ type benchOverload struct {
 	Delay       time.Duration `default:"100ms" help:"How much later Postgres answers than it could, so that little is sustainable and the generator can send many times that."`
 	JSON        bool          `name:"json" help:"Print one JSON object instead of the table."`
 	Profile     string        `name:"cpuprofile" type:"path" placeholder:"DIR" help:"Write a CPU profile of the server at thirty times into this folder, for go tool pprof."`
-	Set         []string      `placeholder:"NAME=VALUE" help:"A variable of the server's environment, such as JARI_FLUSH_ROWS=16; may be repeated. Without it, everything but that one has its default: flushes are as small as they have to be for the generator to send thirty times as much with half its strength."`
+	Set         []string      `placeholder:"NAME=VALUE" help:"A variable of the server's environment, such as JARI_FLUSH_ROWS=16; may be repeated. Without it, everything but that one has its default: flushes are as small as they have to be for the generator to send thirty times as much with a quarter of its strength."`
 	Data        string        `default:".jari/surge" type:"path" help:"Folder for the private stores and the logs."`
 }
 
@@ -45,6 +45,9 @@ const (
 	// growth is how much more memory a server may use afterwards, and strays how many more goroutines.
 	growth = 1.25
 	strays = 50
+	// effort is the part of its strength that the generator needs for the greatest flood. Half would do on a machine that does
+	// nothing else.
+	effort = .25
 	// tooLate is how late a request may be sent; later it counts as not sent.
 	tooLate = time.Second
 )
@@ -104,7 +107,7 @@ func (f *flood) measure(ctx context.Context, log *slog.Logger, r *overloadReport
 		return fmt.Errorf("measuring the generator: %w", err)
 	}
 	// A lane decides that many each two delays, and there are two lanes.
-	r.FlushRows = int(min(max(r.Strength/2/factors[len(factors)-1].times*f.Delay.Seconds(), 2), 64))
+	r.FlushRows = int(min(max(r.Strength*effort/factors[len(factors)-1].times*f.Delay.Seconds(), 2), 64))
 	log.Info("measured", "part", "generator", "per_second", int(r.Strength), "flush_rows", r.FlushRows)
 	proxy, err := f.rig.ProxyPostgres()
 	if err != nil {

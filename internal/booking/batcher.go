@@ -56,9 +56,12 @@ type lane struct {
 	mu      sync.Mutex
 	waiting []*waiter
 	busy    bool
-	// coming are until when room is kept for those who were given holds, and took is how long a flush takes (room.go).
-	coming []time.Time
-	took   time.Duration
+	// placing are holds on the lane's slots that are being placed, coming those that were just now and aren't confirmed yet,
+	// order the same in the order of their ends, and took is how long a flush takes (room.go).
+	placing int
+	coming  map[uuid.UUID]bool
+	order   []expected
+	took    time.Duration
 }
 
 // waiter is a hold on its way to a decision, or a booking on its way to its end, with whoever waits for it.
@@ -133,7 +136,7 @@ func (b *batcher) enqueue(w *waiter) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if w.end == nil {
-		l.arrived()
+		delete(l.coming, w.hold.ID)
 	}
 	if len(l.waiting) >= b.limit.Queue {
 		return fault.New(fault.Unavailable, fault.CodeOverloaded).After(2 * time.Second)

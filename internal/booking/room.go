@@ -3,6 +3,8 @@ package booking
 import (
 	"time"
 
+	"github.com/google/uuid"
+
 	"jari/internal/fault"
 )
 
@@ -29,19 +31,26 @@ func (l *lane) room(rows, queue int) (confirms int, within time.Duration) {
 	return min(rows*flushes, queue), took * time.Duration(flushes)
 }
 
-// full tells whether nobody more should be promised a place; the lane is locked. Who was given a hold and doesn't confirm
-// at once is counted for as long as it would have taken.
-func (l *lane) full(now time.Time, rows, queue int) bool {
-	for len(l.coming) > 0 && !now.Before(l.coming[0]) {
-		l.coming = l.coming[1:]
-	}
-	confirms, _ := l.room(rows, queue)
-	return len(l.waiting)+len(l.coming) >= confirms
+// expected is a hold that was placed just now and isn't confirmed yet.
+type expected struct {
+	hold  uuid.UUID
+	until time.Time
 }
 
-// expect keeps room in the lane of a slot for somebody who is about to be given a hold, or refuses with overloaded. Who
-// gets none after all gives it back.
-func (b *batcher) expect(slot int64) (giveBack func(), err error) {
+// full tells whether nobody more should be promised a place; the lane is locked. Whose hold is being placed is counted, and
+// who was given one and doesn't confirm at once is for as long as deciding it would have taken.
+func (l *lane) full(now time.Time, rows, queue int) bool {
+	for len(l.order) > 0 && !now.Before(l.order[0].until) {
+		delete(l.coming, l.order[0].hold)
+		l.order = l.order[1:]
+	}
+	confirms, _ := l.room(rows, queue)
+	return len(l.waiting)+l.placing+len(l.coming) >= confirms
+}
+
+// expect keeps room in the lane of a slot for somebody for whom a hold is to be placed, or refuses with overloaded. placed
+// must be called when that has ended, with the hold, or with uuid.Nil if there is none.
+func (b *batcher) expect(slot int64) (placed func(hold uuid.UUID), err error) {
 	l := b.lane(slot)
 	now := b.clock.Real()
 	l.mu.Lock()
@@ -49,23 +58,22 @@ func (b *batcher) expect(slot int64) (giveBack func(), err error) {
 	if l.full(now, b.limit.Rows, b.limit.Queue) {
 		return nil, fault.New(fault.Unavailable, fault.CodeOverloaded).After(crowdedWait + time.Duration(now.Nanosecond())*3)
 	}
-	_, within := l.room(b.limit.Rows, b.limit.Queue)
-	l.coming = append(l.coming, now.Add(within))
-	return l.comeBack, nil
-}
-
-// comeBack takes one away who isn't coming any more. Which one makes no difference to a count.
-func (l *lane) comeBack() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.arrived()
-}
-
-// arrived takes one away of those who are expected; the lane is locked.
-func (l *lane) arrived() {
-	if len(l.coming) > 0 {
-		l.coming = l.coming[1:]
-	}
+	l.placing++
+	return func(hold uuid.UUID) {
+		now := b.clock.Real()
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.placing--
+		if hold == uuid.Nil || l.coming[hold] {
+			return
+		}
+		_, within := l.room(b.limit.Rows, b.limit.Queue)
+		if l.coming == nil {
+			l.coming = map[uuid.UUID]bool{}
+		}
+		l.coming[hold] = true
+		l.order = append(l.order, expected{hold, now.Add(within)})
+	}, nil
 }
 
 // learn remembers how long flushes take; the latest counts for a quarter.

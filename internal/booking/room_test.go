@@ -26,30 +26,43 @@ func waiting(took time.Duration) (*batcher, *hand) {
 	return b, clk
 }
 
-// expected promises places on a slot until one is refused.
-func (b *batcher) expected(t *testing.T, slot int64) (n int) {
+// expected places holds on a slot until one is refused.
+func (b *batcher) expected(t *testing.T, slot int64) (holds []uuid.UUID) {
 	t.Helper()
-	for ; n < 1000; n++ {
-		if _, err := b.expect(slot); err != nil {
+	for len(holds) < 1000 {
+		placed, err := b.expect(slot)
+		if err != nil {
 			if fault.CodeOf(err) != fault.CodeOverloaded {
 				t.Fatal(err)
 			}
-			return n
+			return holds
 		}
+		holds = append(holds, uuid.New())
+		placed(holds[len(holds)-1])
 	}
-	return n
+	return holds
+}
+
+// comes has somebody confirm.
+func (b *batcher) comes(t *testing.T, hold uuid.UUID) {
+	t.Helper()
+	w := &waiter{request: request{hold: heldBy(uuid.New(), 1)}}
+	w.hold.ID = hold
+	if err := b.enqueue(w); err != nil {
+		t.Fatalf("who holds a place was refused: %v", err)
+	}
 }
 
 func TestNoMoreArePromisedAPlaceThanOneFlushDecides(t *testing.T) {
 	t.Parallel()
 	b, _ := waiting(200 * time.Millisecond)
-	if n := b.expected(t, 1); n != 4 {
+	if n := len(b.expected(t, 1)); n != 4 {
 		t.Fatalf("%d were promised a place in a flush of 4", n)
 	}
 	if b.crowded() {
 		t.Error("the other lane has room")
 	}
-	if n := b.expected(t, 2); n != 4 || !b.crowded() {
+	if n := len(b.expected(t, 2)); n != 4 || !b.crowded() {
 		t.Errorf("%d were promised a place in the other lane; crowded: %t", n, b.crowded())
 	}
 }
@@ -57,11 +70,11 @@ func TestNoMoreArePromisedAPlaceThanOneFlushDecides(t *testing.T) {
 func TestWhereFlushesAreQuickMoreArePromisedAPlace(t *testing.T) {
 	t.Parallel()
 	b, _ := waiting(10 * time.Millisecond)
-	if n := b.expected(t, 1); n != 40 {
+	if n := len(b.expected(t, 1)); n != 40 {
 		t.Errorf("%d were promised a place; ten flushes of 4 fit into %v", n, soon)
 	}
 	fresh, _ := waiting(0)
-	if n := fresh.expected(t, 1); n != 100 {
+	if n := len(fresh.expected(t, 1)); n != 100 {
 		t.Errorf("%d were promised a place before the first flush, and 100 may wait", n)
 	}
 }
@@ -69,27 +82,21 @@ func TestWhereFlushesAreQuickMoreArePromisedAPlace(t *testing.T) {
 func TestRoomIsKeptUntilTheConfirmHasCome(t *testing.T) {
 	t.Parallel()
 	b, _ := waiting(200 * time.Millisecond)
-	b.expected(t, 1)
-	for range 4 {
-		w := &waiter{request: request{hold: heldBy(uuid.New(), 1)}}
-		if err := b.enqueue(w); err != nil {
-			t.Fatalf("who holds a place was refused: %v", err)
-		}
+	for _, hold := range b.expected(t, 1) {
+		b.comes(t, hold)
 	}
 	if l := b.lane(1); len(l.waiting) != 4 || len(l.coming) != 0 {
 		t.Errorf("%d wait and %d are expected", len(l.waiting), len(l.coming))
 	}
-	if n := b.expected(t, 1); n != 0 {
+	if n := len(b.expected(t, 1)); n != 0 {
 		t.Errorf("%d were promised a place in a flush that is full", n)
 	}
 	// Confirms come in however many wait already.
-	if err := b.enqueue(&waiter{request: request{hold: heldBy(uuid.New(), 1)}}); err != nil {
-		t.Error(err)
-	}
+	b.comes(t, uuid.New())
 	if group := b.lane(1).take(4); len(group) != 4 {
 		t.Fatalf("a flush took %d", len(group))
 	}
-	if n := b.expected(t, 1); n != 3 {
+	if n := len(b.expected(t, 1)); n != 3 {
 		t.Errorf("%d were promised a place beside one who waits", n)
 	}
 }
@@ -99,27 +106,49 @@ func TestWhoDoesNotConfirmKeepsRoomForOneFlush(t *testing.T) {
 	b, clk := waiting(200 * time.Millisecond)
 	b.expected(t, 1)
 	clk.at = clk.at.Add(199 * time.Millisecond)
-	if n := b.expected(t, 1); n != 0 {
+	if n := len(b.expected(t, 1)); n != 0 {
 		t.Errorf("%d were promised the places of those who may still confirm", n)
 	}
 	clk.at = clk.at.Add(time.Millisecond)
-	if n := b.expected(t, 1); n != 4 {
+	if n := len(b.expected(t, 1)); n != 4 {
 		t.Errorf("%d were promised a place; people who think for a minute keep nobody out", n)
 	}
 }
 
-func TestWhoGetsNoHoldGivesTheRoomBack(t *testing.T) {
+func TestSomebodyElsesConfirmMakesNoRoom(t *testing.T) {
 	t.Parallel()
 	b, _ := waiting(200 * time.Millisecond)
-	giveBack, err := b.expect(1)
-	if err != nil {
-		t.Fatal(err)
-	}
 	b.expected(t, 1)
-	giveBack()
-	if n := b.expected(t, 1); n != 1 {
-		t.Errorf("%d were promised the place of one", n)
+	b.comes(t, uuid.New()) // who has thought for a minute
+	b.lane(1).take(4)
+	if n := len(b.expected(t, 1)); n != 0 {
+		t.Errorf("%d were promised the places of those who may still confirm", n)
 	}
+}
+
+func TestAHoldIsCountedWhileItIsPlacedAndOnceOnly(t *testing.T) {
+	t.Parallel()
+	b, clk := waiting(200 * time.Millisecond)
+	var placed []func(uuid.UUID)
+	for range 4 {
+		p, err := b.expect(1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		placed = append(placed, p)
+	}
+	clk.at = clk.at.Add(time.Minute) // Redis dawdles
+	if n := len(b.expected(t, 1)); n != 0 {
+		t.Errorf("%d were promised places that are being given to others", n)
+	}
+	same := uuid.New()
+	placed[0](same)
+	placed[1](same)
+	placed[2](uuid.Nil)
+	if n := len(b.expected(t, 1)); n != 2 {
+		t.Errorf("%d were promised a place beside one who holds, asked twice, and one who is about to", n)
+	}
+	placed[3](uuid.Nil)
 }
 
 func TestALaneLearnsHowLongItsFlushesTake(t *testing.T) {

@@ -69,15 +69,11 @@ func (s *Service) Hold(ctx context.Context, c *campaign.Campaign, who Claimant, 
 	if err != nil {
 		return slot.Hold{}, err
 	}
-	giveBack, err := s.batcher.expect(place.ID)
+	placed, err := s.batcher.expect(place.ID)
 	if err != nil {
 		return slot.Hold{}, err
 	}
-	defer func() {
-		if err != nil {
-			giveBack()
-		}
-	}()
+	defer func() { placed(held.ID) }()
 	var insteadOf uuid.UUID
 	if r.InsteadOf != "" {
 		if insteadOf, err = uuid.Parse(r.InsteadOf); err != nil {
