@@ -17,10 +17,11 @@ import (
 
 // commands are what surge can do.
 type commands struct {
-	Bench   benchCommands  `cmd:"" help:"Measure how much the server does, and what it costs."`
-	Faults  faultsCommand  `cmd:"" help:"Break servers and stores under load, on private ones, and hold what clients were told against what the tables say."`
-	Mutants mutantsCommand `cmd:"" help:"Plant bugs, one at a time, and see whether the checks catch each. Run it in the checkout."`
-	Part    partCommands   `cmd:"" hidden:"" help:"One part of a measurement, in a process of its own; surge starts it itself."`
+	Bench    benchCommands    `cmd:"" help:"Measure how much the server does, and what it costs."`
+	Faults   faultsCommand    `cmd:"" help:"Break servers and stores under load, on private ones, and hold what clients were told against what the tables say."`
+	Mutants  mutantsCommand   `cmd:"" help:"Plant bugs, one at a time, and see whether the checks catch each. Run it in the checkout."`
+	Simulate simulateCommands `cmd:"" help:"Play what is too large for a machine in virtual time."`
+	Part     partCommands     `cmd:"" hidden:"" help:"One part of a measurement, in a process of its own; surge starts it itself."`
 }
 
 type benchCommands struct {

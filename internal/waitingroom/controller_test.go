@@ -146,8 +146,8 @@ func TestBadHealthSlowsAndGoodHealthRecovers(t *testing.T) {
 	r.run(10 * time.Minute)
 	factors("nothing works", .05)
 	r.in.Health = waitingroom.Health{}
-	factors("healthy again", .05, .0525, .0551)
-	r.run(15 * time.Minute)
+	factors("healthy again", .05, .10, .15)
+	r.run(4 * time.Minute)
 	factors("healthy for long", 1)
 }
 

@@ -26,7 +26,8 @@ const (
 	// healthPeriod is how long a change of speed is given to show what it did, before the next.
 	healthPeriod = 10 * time.Second
 	healthCut    = 0.7
-	healthRaise  = 1.05
+	// healthRaise is of the whole target: from the least it takes three minutes, as a share of what is left it took ten.
+	healthRaise = 0.05
 	// healthLeast is the part of the target that is always let in, because without anybody nothing is measured, and a
 	// room that stands can't notice that all is well again.
 	healthLeast = 0.05
@@ -54,7 +55,7 @@ func (c *Controller) judge(in Inputs) {
 		c.improved = in.Now
 	}
 	if in.Now.Sub(c.improved) >= healthPeriod {
-		c.health = min(1, c.Health()*healthRaise)
+		c.health = min(1, c.Health()+healthRaise)
 		c.improved = in.Now
 	}
 }
