@@ -53,6 +53,7 @@ type App struct {
 	slots      *slot.Service
 	reconciler *slot.Reconciler
 	bookings   *booking.Service
+	rooms      *waitingroom.Service
 	identity   *identity.Service
 	messages   *notify.Service
 
@@ -150,7 +151,8 @@ func CheckSecrets(cfg config.Config) error {
 
 func (a *App) build(s secrets, registry *prometheus.Registry) (err error) {
 	cfg := a.cfg
-	observe := observeFlushes(registry)
+	health := newHealthMeter(a.pool, a.clock)
+	observe := health.also(observeFlushes(registry))
 	observePool(registry, "rest", a.pool)
 	observePool(registry, "flushes", a.flushes)
 	registry.MustRegister(documents{a})
@@ -194,9 +196,12 @@ func (a *App) build(s secrets, registry *prometheus.Registry) (err error) {
 		return err
 	}
 	queue.messages = a.messages
+	if a.rooms, err = a.newRooms(s.tokens, health.now); err != nil {
+		return err
+	}
 	a.Handler, err = httpapi.New(httpapi.Options{
 		Campaigns: a.campaigns, Slots: a.slots, Bookings: a.bookings, Identity: a.identity,
-		Rooms:    waitingroom.NewService(a.clock, s.tokens, cfg.AdmissionLifetime),
+		Rooms:    a.rooms,
 		Messages: a.messages, Staff: staff.NewService(a.pool, a.clock, cfg.Environment), Audit: a.audit,
 		Clock: a.clock, Log: a.log, Metrics: registry,
 		Development: cfg.Environment == config.Development, BodyBytes: cfg.BodyBytes,
@@ -232,7 +237,7 @@ func (a *App) startBackground() {
 		a.log.Warn("the published campaigns can't be read yet", "error", err)
 	}
 	done()
-	for _, watch := range []func(context.Context){a.campaigns.Watch, a.slots.Watch, a.identity.Watch, a.startMessages, a.watchPolicy, a.reconciler.Watch, a.audit.Watch} {
+	for _, watch := range []func(context.Context){a.campaigns.Watch, a.slots.Watch, a.identity.Watch, a.rooms.Watch, a.startMessages, a.watchPolicy, a.reconciler.Watch, a.audit.Watch} {
 		a.background.Go(func() { watch(ctx) })
 	}
 }
@@ -242,7 +247,10 @@ func (a *App) Refresh(ctx context.Context) error {
 	if err := a.campaigns.Refresh(ctx); err != nil {
 		return err
 	}
-	return a.slots.Refresh(ctx)
+	if err := a.slots.Refresh(ctx); err != nil {
+		return err
+	}
+	return a.rooms.Refresh(ctx)
 }
 
 // startMessages starts working off messages, as soon as Postgres lets it.

@@ -49,6 +49,8 @@ func (s *Service) Close(ctx context.Context) error { return s.batcher.close(ctx)
 type Claimant struct {
 	Person, Actor uuid.UUID
 	Facts         eligibility.Facts
+	// Room is the waiting room that the person came in by.
+	Room string
 }
 
 // HoldRequest is what a person wants held, as they name it.
@@ -60,7 +62,7 @@ type HoldRequest struct {
 
 // Hold judges the person and holds the slot. It refuses with not_eligible (and the decision), slot_not_found,
 // slot_closed, slot_full (and alternatives), no_booking for a booking to move that isn't the person's, change_closed,
-// rules_unconfirmed, overloaded while it couldn't be confirmed soon, or as slot.Service.Place does.
+// rules_unconfirmed, room_elsewhere, overloaded while it couldn't be confirmed soon, or as slot.Service.Place does.
 func (s *Service) Hold(ctx context.Context, c *campaign.Campaign, who Claimant, r HoldRequest) (held slot.Hold, err error) {
 	if err := s.campaigns.Confirmed(); err != nil {
 		return slot.Hold{}, err
@@ -87,6 +89,10 @@ func (s *Service) Hold(ctx context.Context, c *campaign.Campaign, who Claimant, 
 	}
 	if decision.Answer != eligibility.Yes {
 		return slot.Hold{}, fault.New(fault.Forbidden, fault.CodeNotEligible).With(decision)
+	}
+	// Each opening has its own line. Who only moves what they have takes nobody's turn.
+	if r.Replaces == "" && c.RoomOf(decision.Wave) != who.Room {
+		return slot.Hold{}, fault.New(fault.Forbidden, fault.CodeRoomElsewhere)
 	}
 	if !now.Before(c.BookUntil(place.StartsAt)) {
 		return slot.Hold{}, fault.New(fault.Conflict, fault.CodeSlotClosed)

@@ -28,6 +28,8 @@ type Document struct {
 	ChangeUntilSeconds int      `json:"change_until_seconds"`
 	Regions            []Region `json:"regions"`
 	Waves              []Wave   `json:"waves"`
+	// Rooms are the waiting rooms; waves that none of them names have no line.
+	Rooms []Room `json:"rooms,omitempty"`
 	// Cases are what the administrators expect of their own rules; publishing is refused while one fails.
 	Cases []eligibility.Case `json:"cases"`
 	// Sites and Slots name the files beside the document that list the sites and describe the slots. They are read when
@@ -139,6 +141,8 @@ type Campaign struct {
 	Rules       *eligibility.RuleSet
 	// Openings holds each wave's instants, by the order of Document.Waves.
 	Openings []Opening
+	// Lines are the waiting rooms, by the order of Document.Rooms.
+	Lines []Line
 }
 
 // Opening is when a wave opens (inclusive) and closes (exclusive).
@@ -207,6 +211,7 @@ func compile(d Document, version int64) (*Campaign, []Fault) {
 	}
 	c.regions()
 	c.waves()
+	c.rooms()
 	if len(c.faults) > 0 {
 		return nil, oneAPath(c.faults)
 	}

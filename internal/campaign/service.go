@@ -206,7 +206,11 @@ func (s *Service) Version(id string, version int64) (*Campaign, bool) {
 func (s *Service) ByRoom(room string) (*Campaign, error) {
 	snap := s.snapshot.Load()
 	for _, e := range snap.campaigns {
-		if c := e.at(s.clock.Now()); c != nil && c.Room() == room {
+		c := e.at(s.clock.Now())
+		if c == nil {
+			continue
+		}
+		if _, line := c.Line(room); line || (c.Room() == room && c.AdmitsAtOnce()) {
 			return c, nil
 		}
 	}

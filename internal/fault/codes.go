@@ -22,6 +22,22 @@ const (
 	CodeAdmissionOfAnother Code = "admission_of_another"   // of another person or another campaign
 )
 
+// Codes of waiting rooms.
+const (
+	CodeRoomNotOpen      Code = "room_not_open"     // no places are given yet; says until when
+	CodeRoomClosed       Code = "room_closed"       // over
+	CodeRegistrationOver Code = "registration_over" // the draw is frozen; a ticket gives a number behind it
+	CodePlaceRequired    Code = "place_required"    // no place in this line yet: register, or ask for a ticket
+	CodeNotYourTurn      Code = "not_your_turn"     // with position and serving number; says when to ask again
+	CodeTicketInvalid    Code = "ticket_invalid"    // not a ticket of this deployment
+	CodeTicketOfAnother  Code = "ticket_of_another" // of another person or another room
+	CodeRoomState        Code = "room_state"        // the room can't go there from what it is doing
+	CodeRoomElsewhere    Code = "room_elsewhere"    // the admission is to another line than the one for this slot
+	CodeNoDraw           Code = "no_draw"           // no value is expected: no such draw, not published yet, or made already
+	CodeValueDiffers     Code = "value_differs"     // not the value that the other administrator typed in
+	CodeSecondPerson     Code = "second_person"     // another administrator has to confirm this
+)
+
 // Codes of what a path names.
 const (
 	CodeCampaignNotFound Code = "campaign_not_found"

@@ -208,9 +208,11 @@ func (e MessageState) Valid() bool {
 
 // Defines values for MyCampaignStep.
 const (
-	MyCampaignStepBooked  MyCampaignStep = "booked"
-	MyCampaignStepChoose  MyCampaignStep = "choose"
-	MyCampaignStepConfirm MyCampaignStep = "confirm"
+	MyCampaignStepBooked   MyCampaignStep = "booked"
+	MyCampaignStepChoose   MyCampaignStep = "choose"
+	MyCampaignStepConfirm  MyCampaignStep = "confirm"
+	MyCampaignStepRegister MyCampaignStep = "register"
+	MyCampaignStepWait     MyCampaignStep = "wait"
 )
 
 // Valid indicates whether the value is a known member of the MyCampaignStep enum.
@@ -221,6 +223,10 @@ func (e MyCampaignStep) Valid() bool {
 	case MyCampaignStepChoose:
 		return true
 	case MyCampaignStepConfirm:
+		return true
+	case MyCampaignStepRegister:
+		return true
+	case MyCampaignStepWait:
 		return true
 	default:
 		return false
@@ -261,26 +267,35 @@ const (
 	ProblemCodeMalformedJson           ProblemCode = "malformed_json"
 	ProblemCodeMethodNotAllowed        ProblemCode = "method_not_allowed"
 	ProblemCodeNoBooking               ProblemCode = "no_booking"
+	ProblemCodeNoDraw                  ProblemCode = "no_draw"
 	ProblemCodeNoHold                  ProblemCode = "no_hold"
 	ProblemCodeNotEligible             ProblemCode = "not_eligible"
 	ProblemCodeNotFound                ProblemCode = "not_found"
 	ProblemCodeNotOnList               ProblemCode = "not_on_list"
 	ProblemCodeNotPublishable          ProblemCode = "not_publishable"
+	ProblemCodeNotYourTurn             ProblemCode = "not_your_turn"
 	ProblemCodeOutcomeUnknown          ProblemCode = "outcome_unknown"
 	ProblemCodeOverloaded              ProblemCode = "overloaded"
 	ProblemCodeOwnVerificationRequired ProblemCode = "own_verification_required"
 	ProblemCodePersonsPerPhone         ProblemCode = "persons_per_phone"
 	ProblemCodePhoneLimit              ProblemCode = "phone_limit"
 	ProblemCodePhoneUnsupported        ProblemCode = "phone_unsupported"
+	ProblemCodePlaceRequired           ProblemCode = "place_required"
 	ProblemCodePossiblyRegistered      ProblemCode = "possibly_registered"
 	ProblemCodeProviderUnavailable     ProblemCode = "provider_unavailable"
 	ProblemCodeRegionNotFound          ProblemCode = "region_not_found"
+	ProblemCodeRegistrationOver        ProblemCode = "registration_over"
 	ProblemCodeReplacedGone            ProblemCode = "replaced_gone"
 	ProblemCodeResendTooSoon           ProblemCode = "resend_too_soon"
 	ProblemCodeRoleRequired            ProblemCode = "role_required"
+	ProblemCodeRoomClosed              ProblemCode = "room_closed"
+	ProblemCodeRoomElsewhere           ProblemCode = "room_elsewhere"
 	ProblemCodeRoomNotFound            ProblemCode = "room_not_found"
+	ProblemCodeRoomNotOpen             ProblemCode = "room_not_open"
+	ProblemCodeRoomState               ProblemCode = "room_state"
 	ProblemCodeRulesUnconfirmed        ProblemCode = "rules_unconfirmed"
 	ProblemCodeSchemeNotOffered        ProblemCode = "scheme_not_offered"
+	ProblemCodeSecondPerson            ProblemCode = "second_person"
 	ProblemCodeSessionExpired          ProblemCode = "session_expired"
 	ProblemCodeSessionRequired         ProblemCode = "session_required"
 	ProblemCodeSignInIncomplete        ProblemCode = "sign_in_incomplete"
@@ -292,7 +307,10 @@ const (
 	ProblemCodeSlotNotFound            ProblemCode = "slot_not_found"
 	ProblemCodeSmsBusy                 ProblemCode = "sms_busy"
 	ProblemCodeStoreUnavailable        ProblemCode = "store_unavailable"
+	ProblemCodeTicketInvalid           ProblemCode = "ticket_invalid"
+	ProblemCodeTicketOfAnother         ProblemCode = "ticket_of_another"
 	ProblemCodeUnsupportedMediaType    ProblemCode = "unsupported_media_type"
+	ProblemCodeValueDiffers            ProblemCode = "value_differs"
 	ProblemCodeVerificationOver        ProblemCode = "verification_over"
 	ProblemCodeVersionMoved            ProblemCode = "version_moved"
 	ProblemCodeVersionNotFound         ProblemCode = "version_not_found"
@@ -365,6 +383,8 @@ func (e ProblemCode) Valid() bool {
 		return true
 	case ProblemCodeNoBooking:
 		return true
+	case ProblemCodeNoDraw:
+		return true
 	case ProblemCodeNoHold:
 		return true
 	case ProblemCodeNotEligible:
@@ -374,6 +394,8 @@ func (e ProblemCode) Valid() bool {
 	case ProblemCodeNotOnList:
 		return true
 	case ProblemCodeNotPublishable:
+		return true
+	case ProblemCodeNotYourTurn:
 		return true
 	case ProblemCodeOutcomeUnknown:
 		return true
@@ -387,11 +409,15 @@ func (e ProblemCode) Valid() bool {
 		return true
 	case ProblemCodePhoneUnsupported:
 		return true
+	case ProblemCodePlaceRequired:
+		return true
 	case ProblemCodePossiblyRegistered:
 		return true
 	case ProblemCodeProviderUnavailable:
 		return true
 	case ProblemCodeRegionNotFound:
+		return true
+	case ProblemCodeRegistrationOver:
 		return true
 	case ProblemCodeReplacedGone:
 		return true
@@ -399,11 +425,21 @@ func (e ProblemCode) Valid() bool {
 		return true
 	case ProblemCodeRoleRequired:
 		return true
+	case ProblemCodeRoomClosed:
+		return true
+	case ProblemCodeRoomElsewhere:
+		return true
 	case ProblemCodeRoomNotFound:
+		return true
+	case ProblemCodeRoomNotOpen:
+		return true
+	case ProblemCodeRoomState:
 		return true
 	case ProblemCodeRulesUnconfirmed:
 		return true
 	case ProblemCodeSchemeNotOffered:
+		return true
+	case ProblemCodeSecondPerson:
 		return true
 	case ProblemCodeSessionExpired:
 		return true
@@ -427,13 +463,70 @@ func (e ProblemCode) Valid() bool {
 		return true
 	case ProblemCodeStoreUnavailable:
 		return true
+	case ProblemCodeTicketInvalid:
+		return true
+	case ProblemCodeTicketOfAnother:
+		return true
 	case ProblemCodeUnsupportedMediaType:
+		return true
+	case ProblemCodeValueDiffers:
 		return true
 	case ProblemCodeVerificationOver:
 		return true
 	case ProblemCodeVersionMoved:
 		return true
 	case ProblemCodeVersionNotFound:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for RoomDialState.
+const (
+	RoomDialStateClosed RoomDialState = "closed"
+	RoomDialStateOpen   RoomDialState = "open"
+	RoomDialStatePaused RoomDialState = "paused"
+)
+
+// Valid indicates whether the value is a known member of the RoomDialState enum.
+func (e RoomDialState) Valid() bool {
+	switch e {
+	case RoomDialStateClosed:
+		return true
+	case RoomDialStateOpen:
+		return true
+	case RoomDialStatePaused:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for RoomState.
+const (
+	RoomStateClosed       RoomState = "closed"
+	RoomStateDrawing      RoomState = "drawing"
+	RoomStateOpen         RoomState = "open"
+	RoomStatePaused       RoomState = "paused"
+	RoomStateRegistration RoomState = "registration"
+	RoomStateScheduled    RoomState = "scheduled"
+)
+
+// Valid indicates whether the value is a known member of the RoomState enum.
+func (e RoomState) Valid() bool {
+	switch e {
+	case RoomStateClosed:
+		return true
+	case RoomStateDrawing:
+		return true
+	case RoomStateOpen:
+		return true
+	case RoomStatePaused:
+		return true
+	case RoomStateRegistration:
+		return true
+	case RoomStateScheduled:
 		return true
 	default:
 		return false
@@ -670,6 +763,18 @@ type Decision struct {
 // DecisionEligible defines model for Decision.Eligible.
 type DecisionEligible string
 
+// DrawAnnounced defines model for DrawAnnounced.
+type DrawAnnounced struct {
+	// Made Whether the draw is made now; otherwise another administrator has to type in the same.
+	Made bool `json:"made"`
+}
+
+// DrawValue defines model for DrawValue.
+type DrawValue struct {
+	// Value Hexadecimal, such as the winning numbers as text.
+	Value string `json:"value"`
+}
+
 // EligibilityQuestion defines model for EligibilityQuestion.
 type EligibilityQuestion struct {
 	// BirthDate YYYY-MM-DD; a date that exists.
@@ -772,12 +877,33 @@ type MyCampaign struct {
 	CampaignId string   `json:"campaign_id"`
 	Hold       *Hold    `json:"hold,omitempty"`
 
-	// Step choose: pick a slot. confirm: a hold is live, confirm it (with a booking, it moves that). booked: there is an active booking.
+	// Room The room that leads to choosing, and where one stands in it.
+	Room *MyRoom `json:"room,omitempty"`
+
+	// Step register: take a place in the line of `room`. wait: one has a place and isn't called yet. choose: come in and pick a slot. confirm: a hold is live, confirm it (with a booking, it moves that). booked: there is an active booking.
 	Step MyCampaignStep `json:"step"`
 }
 
-// MyCampaignStep choose: pick a slot. confirm: a hold is live, confirm it (with a booking, it moves that). booked: there is an active booking.
+// MyCampaignStep register: take a place in the line of `room`. wait: one has a place and isn't called yet. choose: come in and pick a slot. confirm: a hold is live, confirm it (with a booking, it moves that). booked: there is an active booking.
 type MyCampaignStep string
+
+// MyRoom The room that leads to choosing, and where one stands in it.
+type MyRoom struct {
+	// Line Whether people wait here. A room without a line admits at once.
+	Line bool `json:"line"`
+
+	// PlacesFromAt From when on places are given.
+	PlacesFromAt *time.Time `json:"places_from_at,omitempty"`
+
+	// Position Once the draw has been made.
+	Position *int64 `json:"position,omitempty"`
+	RoomId   string `json:"room_id"`
+	Serving  *int64 `json:"serving,omitempty"`
+
+	// State scheduled: no places are given yet. registration: people register for the draw. drawing: registration is closed, the draw or the opening is to come. open: people are called. paused: nobody is called at the moment, and no grace runs. closed: over.
+	State  *RoomState `json:"state,omitempty"`
+	Ticket *Ticket    `json:"ticket,omitempty"`
+}
 
 // NewKey defines model for NewKey.
 type NewKey struct {
@@ -844,17 +970,26 @@ type Problem struct {
 	Detail   *string     `json:"detail,omitempty"`
 
 	// Fields What is wrong with the request, part by part.
-	Fields    *[]ProblemField `json:"fields,omitempty"`
-	Hold      *Hold           `json:"hold,omitempty"`
-	RequestId string          `json:"request_id"`
+	Fields *[]ProblemField `json:"fields,omitempty"`
+	Hold   *Hold           `json:"hold,omitempty"`
+
+	// Late With `not_your_turn`: position and serving are those of the late lane.
+	Late *bool `json:"late,omitempty"`
+
+	// Position With `not_your_turn`, once the draw has been made.
+	Position  *int64 `json:"position,omitempty"`
+	RequestId string `json:"request_id"`
 
 	// RetryAfterSeconds The same as the header Retry-After.
 	RetryAfterSeconds *int `json:"retry_after_seconds,omitempty"`
 
 	// RetryAt The same as an instant: until when a limit holds.
 	RetryAt *time.Time `json:"retry_at,omitempty"`
-	Status  int        `json:"status"`
-	Title   string     `json:"title"`
+
+	// Serving With `not_your_turn`: positions below it are called.
+	Serving *int64 `json:"serving,omitempty"`
+	Status  int    `json:"status"`
+	Title   string `json:"title"`
 
 	// Type A name for the kind of problem: `urn:jari:problem:` and the code.
 	Type string `json:"type"`
@@ -880,6 +1015,34 @@ type Publication struct {
 
 	// EffectiveAt From when on it counts; as soon as every instance can know it where this is left out.
 	EffectiveAt *time.Time `json:"effective_at,omitempty"`
+}
+
+// PublishedDraw The document that `jari draw verify` checks. Instants are real time.
+type PublishedDraw struct {
+	Format int `json:"format"`
+
+	// LeavesUrl Where the leaves are, seen from this document.
+	LeavesUrl *string `json:"leaves_url,omitempty"`
+
+	// N How many are drawn among.
+	N int64 `json:"n"`
+
+	// PublishedAt When the root was published.
+	PublishedAt time.Time `json:"published_at"`
+	Room        string    `json:"room"`
+
+	// Root Hexadecimal.
+	Root string `json:"root"`
+
+	// Seed Hexadecimal.
+	Seed *string `json:"seed,omitempty"`
+
+	// Source Which value decides, announced with the root: `kind` (drand, announced, local), `at`, and of drand `chain`, `round` and, once it exists, `signature`.
+	Source map[string]interface{} `json:"source"`
+
+	// Value Hexadecimal.
+	Value                *string                `json:"value,omitempty"`
+	AdditionalProperties map[string]interface{} `json:"-"`
 }
 
 // Reason A code with its operands, for example `birth_date_out_of_range` with `from` and `to`, or `window_not_open_yet` with `opens_at`.
@@ -924,6 +1087,111 @@ type Room struct {
 	// Line Whether people wait here. A room without a line admits at once.
 	Line   bool   `json:"line"`
 	RoomId string `json:"room_id"`
+
+	// Waves The waves behind a line; all others are behind the room without one.
+	Waves *[]string `json:"waves,omitempty"`
+}
+
+// RoomDial What is left out stays as it is.
+type RoomDial struct {
+	MaxActive *int `json:"max_active,omitempty"`
+
+	// Message Two empty texts take the published message back.
+	Message *struct {
+		En string `json:"en"`
+		Ko string `json:"ko"`
+	} `json:"message,omitempty"`
+	RatePerSecond *float64 `json:"rate_per_second,omitempty"`
+
+	// State open goes on after a pause; closed is for good.
+	State *RoomDialState `json:"state,omitempty"`
+}
+
+// RoomDialState open goes on after a pause; closed is for good.
+type RoomDialState string
+
+// RoomList defines model for RoomList.
+type RoomList struct {
+	Rooms []RoomStanding `json:"rooms"`
+}
+
+// RoomStanding defines model for RoomStanding.
+type RoomStanding struct {
+	// CampaignId Empty for the room in front of sending codes.
+	CampaignId string `json:"campaign_id"`
+
+	// Inside People with a living admission; left out while it can't be counted.
+	Inside      *int  `json:"inside,omitempty"`
+	Issued      int64 `json:"issued"`
+	LateIssued  int64 `json:"late_issued"`
+	LateServing int64 `json:"late_serving"`
+
+	// Led Whether an instance advances the room.
+	Led bool `json:"led"`
+
+	// MaxActive 0 is no limit.
+	MaxActive int `json:"max_active"`
+
+	// Message A text in both languages.
+	Message       *Words  `json:"message,omitempty"`
+	RatePerSecond float64 `json:"rate_per_second"`
+	Registered    int64   `json:"registered"`
+	RoomId        string  `json:"room_id"`
+	Serving       int64   `json:"serving"`
+
+	// State scheduled: no places are given yet. registration: people register for the draw. drawing: registration is closed, the draw or the opening is to come. open: people are called. paused: nobody is called at the moment, and no grace runs. closed: over.
+	State RoomState `json:"state"`
+}
+
+// RoomState scheduled: no places are given yet. registration: people register for the draw. drawing: registration is closed, the draw or the opening is to come. open: people are called. paused: nobody is called at the moment, and no grace runs. closed: over.
+type RoomState string
+
+// RoomStatus defines model for RoomStatus.
+type RoomStatus struct {
+	ClosesAt *time.Time `json:"closes_at,omitempty"`
+
+	// Drawn How many are drawn among; a number of a ticket is a position behind these.
+	Drawn int64 `json:"drawn"`
+
+	// GraceSeconds How long whoever is called has to come, before the late lane.
+	GraceSeconds int `json:"grace_seconds"`
+
+	// Issued Positions below this have been given.
+	Issued int64 `json:"issued"`
+
+	// LateServing The same of the late lane.
+	LateServing int64 `json:"late_serving"`
+
+	// Message A text in both languages.
+	Message *Words     `json:"message,omitempty"`
+	OpensAt *time.Time `json:"opens_at,omitempty"`
+
+	// Poll How to ask again: every min_seconds near one's turn, every max_seconds far from it, each off by up to the share jitter.
+	Poll struct {
+		Jitter     float64 `json:"jitter"`
+		MaxSeconds int     `json:"max_seconds"`
+		MinSeconds int     `json:"min_seconds"`
+	} `json:"poll"`
+
+	// RatePerSecond How many were called a second lately.
+	RatePerSecond float64 `json:"rate_per_second"`
+
+	// RegistrationClosesAt The list of the draw is frozen then.
+	RegistrationClosesAt *time.Time `json:"registration_closes_at,omitempty"`
+	RegistrationOpensAt  *time.Time `json:"registration_opens_at,omitempty"`
+	RoomId               string     `json:"room_id"`
+
+	// Root Of the draw, hexadecimal.
+	Root *string `json:"root,omitempty"`
+
+	// Seed Of the draw, hexadecimal: with it everybody finds the position of their index.
+	Seed *string `json:"seed,omitempty"`
+
+	// Serving Positions below this are called. It never falls.
+	Serving int64 `json:"serving"`
+
+	// State scheduled: no places are given yet. registration: people register for the draw. drawing: registration is closed, the draw or the opening is to come. open: people are called. paused: nobody is called at the moment, and no grace runs. closed: over.
+	State RoomState `json:"state"`
 }
 
 // Session defines model for Session.
@@ -1022,6 +1290,22 @@ type SlotStock struct {
 
 	// State `closed` takes no new holds; `unreleased` exists, but isn't given away yet.
 	State SlotState `json:"state"`
+}
+
+// Ticket defines model for Ticket.
+type Ticket struct {
+	// Index In the draw: the seed turns it into a position.
+	Index *int64 `json:"index,omitempty"`
+
+	// Nonce With index: what its published leaf was made with, hexadecimal.
+	Nonce *string `json:"nonce,omitempty"`
+
+	// Number Behind the draw: the position is `drawn` + number.
+	Number *int64 `json:"number,omitempty"`
+	RoomId string `json:"room_id"`
+
+	// Ticket For admission. It lives as long as the room.
+	Ticket string `json:"ticket"`
 }
 
 // Verification defines model for Verification.
@@ -1237,6 +1521,12 @@ type GetSiteSlotsParams struct {
 	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
 }
 
+// GetRoomStatusParams defines parameters for GetRoomStatus.
+type GetRoomStatusParams struct {
+	// IfNoneMatch The ETag that the caller has.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
 // CheckCampaignJSONRequestBody defines body for CheckCampaign for application/json ContentType.
 type CheckCampaignJSONRequestBody = CampaignDocument
 
@@ -1251,6 +1541,12 @@ type RollbackVersionJSONRequestBody = Rollback
 
 // CreateKeyJSONRequestBody defines body for CreateKey for application/json ContentType.
 type CreateKeyJSONRequestBody = NewKey
+
+// TurnDialJSONRequestBody defines body for TurnDial for application/json ContentType.
+type TurnDialJSONRequestBody = RoomDial
+
+// AnnounceValueJSONRequestBody defines body for AnnounceValue for application/json ContentType.
+type AnnounceValueJSONRequestBody = DrawValue
 
 // ConfirmBookingJSONRequestBody defines body for ConfirmBooking for application/json ContentType.
 type ConfirmBookingJSONRequestBody = BookingRequest
@@ -1414,6 +1710,184 @@ func (a CampaignDocument) MarshalJSON() ([]byte, error) {
 	return json.Marshal(object)
 }
 
+// Getter for additional properties for PublishedDraw. Returns the specified
+// element and whether it was found
+func (a PublishedDraw) Get(fieldName string) (value interface{}, found bool) {
+	if a.AdditionalProperties != nil {
+		value, found = a.AdditionalProperties[fieldName]
+	}
+	return
+}
+
+// Setter for additional properties for PublishedDraw
+func (a *PublishedDraw) Set(fieldName string, value interface{}) {
+	if a.AdditionalProperties == nil {
+		a.AdditionalProperties = make(map[string]interface{})
+	}
+	a.AdditionalProperties[fieldName] = value
+}
+
+// Override default JSON handling for PublishedDraw to handle AdditionalProperties
+func (a *PublishedDraw) UnmarshalJSON(b []byte) error {
+	object := make(map[string]json.RawMessage)
+	err := json.Unmarshal(b, &object)
+	if err != nil {
+		return err
+	}
+
+	if raw, found := object["format"]; found {
+		err = json.Unmarshal(raw, &a.Format)
+		if err != nil {
+			return fmt.Errorf("error reading 'format': %w", err)
+		}
+		delete(object, "format")
+	}
+
+	if raw, found := object["leaves_url"]; found {
+		err = json.Unmarshal(raw, &a.LeavesUrl)
+		if err != nil {
+			return fmt.Errorf("error reading 'leaves_url': %w", err)
+		}
+		delete(object, "leaves_url")
+	}
+
+	if raw, found := object["n"]; found {
+		err = json.Unmarshal(raw, &a.N)
+		if err != nil {
+			return fmt.Errorf("error reading 'n': %w", err)
+		}
+		delete(object, "n")
+	}
+
+	if raw, found := object["published_at"]; found {
+		err = json.Unmarshal(raw, &a.PublishedAt)
+		if err != nil {
+			return fmt.Errorf("error reading 'published_at': %w", err)
+		}
+		delete(object, "published_at")
+	}
+
+	if raw, found := object["room"]; found {
+		err = json.Unmarshal(raw, &a.Room)
+		if err != nil {
+			return fmt.Errorf("error reading 'room': %w", err)
+		}
+		delete(object, "room")
+	}
+
+	if raw, found := object["root"]; found {
+		err = json.Unmarshal(raw, &a.Root)
+		if err != nil {
+			return fmt.Errorf("error reading 'root': %w", err)
+		}
+		delete(object, "root")
+	}
+
+	if raw, found := object["seed"]; found {
+		err = json.Unmarshal(raw, &a.Seed)
+		if err != nil {
+			return fmt.Errorf("error reading 'seed': %w", err)
+		}
+		delete(object, "seed")
+	}
+
+	if raw, found := object["source"]; found {
+		err = json.Unmarshal(raw, &a.Source)
+		if err != nil {
+			return fmt.Errorf("error reading 'source': %w", err)
+		}
+		delete(object, "source")
+	}
+
+	if raw, found := object["value"]; found {
+		err = json.Unmarshal(raw, &a.Value)
+		if err != nil {
+			return fmt.Errorf("error reading 'value': %w", err)
+		}
+		delete(object, "value")
+	}
+
+	if len(object) != 0 {
+		a.AdditionalProperties = make(map[string]interface{})
+		for fieldName, fieldBuf := range object {
+			var fieldVal interface{}
+			err := json.Unmarshal(fieldBuf, &fieldVal)
+			if err != nil {
+				return fmt.Errorf("error unmarshaling field %s: %w", fieldName, err)
+			}
+			a.AdditionalProperties[fieldName] = fieldVal
+		}
+	}
+	return nil
+}
+
+// Override default JSON handling for PublishedDraw to handle AdditionalProperties
+func (a PublishedDraw) MarshalJSON() ([]byte, error) {
+	var err error
+	object := make(map[string]json.RawMessage)
+
+	object["format"], err = json.Marshal(a.Format)
+	if err != nil {
+		return nil, fmt.Errorf("error marshaling 'format': %w", err)
+	}
+
+	if a.LeavesUrl != nil {
+		object["leaves_url"], err = json.Marshal(a.LeavesUrl)
+		if err != nil {
+			return nil, fmt.Errorf("error marshaling 'leaves_url': %w", err)
+		}
+	}
+
+	object["n"], err = json.Marshal(a.N)
+	if err != nil {
+		return nil, fmt.Errorf("error marshaling 'n': %w", err)
+	}
+
+	object["published_at"], err = json.Marshal(a.PublishedAt)
+	if err != nil {
+		return nil, fmt.Errorf("error marshaling 'published_at': %w", err)
+	}
+
+	object["room"], err = json.Marshal(a.Room)
+	if err != nil {
+		return nil, fmt.Errorf("error marshaling 'room': %w", err)
+	}
+
+	object["root"], err = json.Marshal(a.Root)
+	if err != nil {
+		return nil, fmt.Errorf("error marshaling 'root': %w", err)
+	}
+
+	if a.Seed != nil {
+		object["seed"], err = json.Marshal(a.Seed)
+		if err != nil {
+			return nil, fmt.Errorf("error marshaling 'seed': %w", err)
+		}
+	}
+
+	if a.Source != nil {
+		object["source"], err = json.Marshal(a.Source)
+		if err != nil {
+			return nil, fmt.Errorf("error marshaling 'source': %w", err)
+		}
+	}
+
+	if a.Value != nil {
+		object["value"], err = json.Marshal(a.Value)
+		if err != nil {
+			return nil, fmt.Errorf("error marshaling 'value': %w", err)
+		}
+	}
+
+	for fieldName, field := range a.AdditionalProperties {
+		object[fieldName], err = json.Marshal(field)
+		if err != nil {
+			return nil, fmt.Errorf("error marshaling '%s': %w", fieldName, err)
+		}
+	}
+	return json.Marshal(object)
+}
+
 // Getter for additional properties for Reason. Returns the specified
 // element and whether it was found
 func (a Reason) Get(fieldName string) (value interface{}, found bool) {
@@ -1527,6 +2001,18 @@ type ServerInterface interface {
 	// RevokeKey End a key now
 	// (DELETE /admin/v1/keys/{key})
 	RevokeKey(ctx echo.Context, key string) error
+	// ListRooms All waiting rooms, as they stand
+	// (GET /admin/v1/rooms)
+	ListRooms(ctx echo.Context) error
+	// GetRoom One waiting room, as it stands
+	// (GET /admin/v1/rooms/{room})
+	GetRoom(ctx echo.Context, room RoomPath) error
+	// TurnDial Pause a waiting room or let it go on, change its rate, how many may be inside, and its message
+	// (PATCH /admin/v1/rooms/{room})
+	TurnDial(ctx echo.Context, room RoomPath) error
+	// AnnounceValue Type in the announced value of a draw
+	// (PUT /admin/v1/rooms/{room}/draw)
+	AnnounceValue(ctx echo.Context, room RoomPath) error
 	// ListInbox The messages that would have been sent, newest first
 	// (GET /dev/inbox)
 	ListInbox(ctx echo.Context) error
@@ -1590,6 +2076,21 @@ type ServerInterface interface {
 	// Admit Come in
 	// (PUT /v1/rooms/{room}/admission)
 	Admit(ctx echo.Context, room RoomPath) error
+	// GetDraw The draw, as far as it is published
+	// (GET /v1/rooms/{room}/draw)
+	GetDraw(ctx echo.Context, room RoomPath) error
+	// GetLeaves The leaves of the draw, in the order of their indexes
+	// (GET /v1/rooms/{room}/draw/leaves)
+	GetLeaves(ctx echo.Context, room RoomPath) error
+	// Register Register for the draw
+	// (PUT /v1/rooms/{room}/registration)
+	Register(ctx echo.Context, room RoomPath) error
+	// GetRoomStatus What a waiting room is doing
+	// (GET /v1/rooms/{room}/status)
+	GetRoomStatus(ctx echo.Context, room RoomPath, params GetRoomStatusParams) error
+	// TakeTicket Have a place in the line
+	// (PUT /v1/rooms/{room}/ticket)
+	TakeTicket(ctx echo.Context, room RoomPath) error
 	// EndSession Forget this device
 	// (DELETE /v1/session)
 	EndSession(ctx echo.Context) error
@@ -1797,6 +2298,63 @@ func (w *ServerInterfaceWrapper) RevokeKey(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.RevokeKey(ctx, key)
+	return err
+}
+
+// ListRooms converts echo context to params.
+func (w *ServerInterfaceWrapper) ListRooms(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListRooms(ctx)
+	return err
+}
+
+// GetRoom converts echo context to params.
+func (w *ServerInterfaceWrapper) GetRoom(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "room" -------------
+	var room RoomPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "room", ctx.Param("room"), &room, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter room: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetRoom(ctx, room)
+	return err
+}
+
+// TurnDial converts echo context to params.
+func (w *ServerInterfaceWrapper) TurnDial(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "room" -------------
+	var room RoomPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "room", ctx.Param("room"), &room, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter room: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.TurnDial(ctx, room)
+	return err
+}
+
+// AnnounceValue converts echo context to params.
+func (w *ServerInterfaceWrapper) AnnounceValue(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "room" -------------
+	var room RoomPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "room", ctx.Param("room"), &room, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter room: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.AnnounceValue(ctx, room)
 	return err
 }
 
@@ -2230,6 +2788,106 @@ func (w *ServerInterfaceWrapper) Admit(ctx echo.Context) error {
 	return err
 }
 
+// GetDraw converts echo context to params.
+func (w *ServerInterfaceWrapper) GetDraw(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "room" -------------
+	var room RoomPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "room", ctx.Param("room"), &room, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter room: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetDraw(ctx, room)
+	return err
+}
+
+// GetLeaves converts echo context to params.
+func (w *ServerInterfaceWrapper) GetLeaves(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "room" -------------
+	var room RoomPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "room", ctx.Param("room"), &room, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter room: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetLeaves(ctx, room)
+	return err
+}
+
+// Register converts echo context to params.
+func (w *ServerInterfaceWrapper) Register(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "room" -------------
+	var room RoomPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "room", ctx.Param("room"), &room, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter room: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.Register(ctx, room)
+	return err
+}
+
+// GetRoomStatus converts echo context to params.
+func (w *ServerInterfaceWrapper) GetRoomStatus(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "room" -------------
+	var room RoomPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "room", ctx.Param("room"), &room, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter room: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetRoomStatusParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch IfNoneMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-None-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-None-Match: %s", err))
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetRoomStatus(ctx, room, params)
+	return err
+}
+
+// TakeTicket converts echo context to params.
+func (w *ServerInterfaceWrapper) TakeTicket(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "room" -------------
+	var room RoomPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "room", ctx.Param("room"), &room, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter room: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.TakeTicket(ctx, room)
+	return err
+}
+
 // EndSession converts echo context to params.
 func (w *ServerInterfaceWrapper) EndSession(ctx echo.Context) error {
 	var err error
@@ -2359,6 +3017,11 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.POST(options.BaseURL+"/v1/me/acting-for", wrapper.ActFor, options.OperationMiddlewares["actFor"]...)
 	router.POST(options.BaseURL+"/v1/me/phone", wrapper.StartPhoneChange, options.OperationMiddlewares["startPhoneChange"]...)
 	router.POST(options.BaseURL+"/v1/me/phone/:verification/confirm", wrapper.ConfirmPhoneChange, options.OperationMiddlewares["confirmPhoneChange"]...)
+	router.GET(options.BaseURL+"/v1/rooms/:room/status", wrapper.GetRoomStatus, options.OperationMiddlewares["getRoomStatus"]...)
+	router.GET(options.BaseURL+"/v1/rooms/:room/draw", wrapper.GetDraw, options.OperationMiddlewares["getDraw"]...)
+	router.GET(options.BaseURL+"/v1/rooms/:room/draw/leaves", wrapper.GetLeaves, options.OperationMiddlewares["getLeaves"]...)
+	router.PUT(options.BaseURL+"/v1/rooms/:room/registration", wrapper.Register, options.OperationMiddlewares["register"]...)
+	router.PUT(options.BaseURL+"/v1/rooms/:room/ticket", wrapper.TakeTicket, options.OperationMiddlewares["takeTicket"]...)
 	router.PUT(options.BaseURL+"/v1/rooms/:room/admission", wrapper.Admit, options.OperationMiddlewares["admit"]...)
 	router.GET(options.BaseURL+"/v1/campaigns/:campaign/regions/:region/sites", wrapper.ListSites, options.OperationMiddlewares["listSites"]...)
 	router.GET(options.BaseURL+"/v1/campaigns/:campaign/regions/:region/sites/:hash", wrapper.ListSitesByHash, options.OperationMiddlewares["listSitesByHash"]...)
@@ -2381,6 +3044,10 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.DELETE(options.BaseURL+"/admin/v1/keys/:key", wrapper.RevokeKey, options.OperationMiddlewares["revokeKey"]...)
 	router.GET(options.BaseURL+"/admin/v1/audit", wrapper.ListAudit, options.OperationMiddlewares["listAudit"]...)
 	router.GET(options.BaseURL+"/admin/v1/audit/head", wrapper.GetAuditHead, options.OperationMiddlewares["getAuditHead"]...)
+	router.GET(options.BaseURL+"/admin/v1/rooms", wrapper.ListRooms, options.OperationMiddlewares["listRooms"]...)
+	router.GET(options.BaseURL+"/admin/v1/rooms/:room", wrapper.GetRoom, options.OperationMiddlewares["getRoom"]...)
+	router.PATCH(options.BaseURL+"/admin/v1/rooms/:room", wrapper.TurnDial, options.OperationMiddlewares["turnDial"]...)
+	router.PUT(options.BaseURL+"/admin/v1/rooms/:room/draw", wrapper.AnnounceValue, options.OperationMiddlewares["announceValue"]...)
 	router.GET(options.BaseURL+"/dev/inbox", wrapper.ListInbox, options.OperationMiddlewares["listInbox"]...)
 
 }
@@ -3761,6 +4428,555 @@ type RevokeKey503ApplicationProblemPlusJSONResponse struct {
 }
 
 func (response RevokeKey503ApplicationProblemPlusJSONResponse) VisitRevokeKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListRoomsRequestObject struct {
+}
+
+type ListRoomsResponseObject interface {
+	VisitListRoomsResponse(w http.ResponseWriter) error
+}
+
+type ListRooms200JSONResponse RoomList
+
+func (response ListRooms200JSONResponse) VisitListRoomsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListRooms401ApplicationProblemPlusJSONResponse struct {
+	KeyRequiredApplicationProblemPlusJSONResponse
+}
+
+func (response ListRooms401ApplicationProblemPlusJSONResponse) VisitListRoomsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListRooms403ApplicationProblemPlusJSONResponse struct {
+	RoleRequiredApplicationProblemPlusJSONResponse
+}
+
+func (response ListRooms403ApplicationProblemPlusJSONResponse) VisitListRoomsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListRooms500ApplicationProblemPlusJSONResponse struct {
+	InternalApplicationProblemPlusJSONResponse
+}
+
+func (response ListRooms500ApplicationProblemPlusJSONResponse) VisitListRoomsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListRooms503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ListRooms503ApplicationProblemPlusJSONResponse) VisitListRoomsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetRoomRequestObject struct {
+	Room RoomPath `json:"room"`
+}
+
+type GetRoomResponseObject interface {
+	VisitGetRoomResponse(w http.ResponseWriter) error
+}
+
+type GetRoom200JSONResponse RoomStanding
+
+func (response GetRoom200JSONResponse) VisitGetRoomResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetRoom400ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response GetRoom400ApplicationProblemPlusJSONResponse) VisitGetRoomResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetRoom401ApplicationProblemPlusJSONResponse struct {
+	KeyRequiredApplicationProblemPlusJSONResponse
+}
+
+func (response GetRoom401ApplicationProblemPlusJSONResponse) VisitGetRoomResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetRoom403ApplicationProblemPlusJSONResponse struct {
+	RoleRequiredApplicationProblemPlusJSONResponse
+}
+
+func (response GetRoom403ApplicationProblemPlusJSONResponse) VisitGetRoomResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetRoom404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response GetRoom404ApplicationProblemPlusJSONResponse) VisitGetRoomResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetRoom500ApplicationProblemPlusJSONResponse struct {
+	InternalApplicationProblemPlusJSONResponse
+}
+
+func (response GetRoom500ApplicationProblemPlusJSONResponse) VisitGetRoomResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetRoom503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response GetRoom503ApplicationProblemPlusJSONResponse) VisitGetRoomResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TurnDialRequestObject struct {
+	Room RoomPath `json:"room"`
+	Body *TurnDialJSONRequestBody
+}
+
+type TurnDialResponseObject interface {
+	VisitTurnDialResponse(w http.ResponseWriter) error
+}
+
+type TurnDial200JSONResponse RoomStanding
+
+func (response TurnDial200JSONResponse) VisitTurnDialResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TurnDial400ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response TurnDial400ApplicationProblemPlusJSONResponse) VisitTurnDialResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TurnDial401ApplicationProblemPlusJSONResponse struct {
+	KeyRequiredApplicationProblemPlusJSONResponse
+}
+
+func (response TurnDial401ApplicationProblemPlusJSONResponse) VisitTurnDialResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TurnDial403ApplicationProblemPlusJSONResponse struct {
+	RoleRequiredApplicationProblemPlusJSONResponse
+}
+
+func (response TurnDial403ApplicationProblemPlusJSONResponse) VisitTurnDialResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TurnDial404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response TurnDial404ApplicationProblemPlusJSONResponse) VisitTurnDialResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TurnDial409ApplicationProblemPlusJSONResponse struct {
+	ConflictApplicationProblemPlusJSONResponse
+}
+
+func (response TurnDial409ApplicationProblemPlusJSONResponse) VisitTurnDialResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TurnDial413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response TurnDial413ApplicationProblemPlusJSONResponse) VisitTurnDialResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TurnDial415ApplicationProblemPlusJSONResponse struct {
+	UnsupportedApplicationProblemPlusJSONResponse
+}
+
+func (response TurnDial415ApplicationProblemPlusJSONResponse) VisitTurnDialResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TurnDial500ApplicationProblemPlusJSONResponse struct {
+	InternalApplicationProblemPlusJSONResponse
+}
+
+func (response TurnDial500ApplicationProblemPlusJSONResponse) VisitTurnDialResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TurnDial503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response TurnDial503ApplicationProblemPlusJSONResponse) VisitTurnDialResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AnnounceValueRequestObject struct {
+	Room RoomPath `json:"room"`
+	Body *AnnounceValueJSONRequestBody
+}
+
+type AnnounceValueResponseObject interface {
+	VisitAnnounceValueResponse(w http.ResponseWriter) error
+}
+
+type AnnounceValue200JSONResponse DrawAnnounced
+
+func (response AnnounceValue200JSONResponse) VisitAnnounceValueResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AnnounceValue400ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response AnnounceValue400ApplicationProblemPlusJSONResponse) VisitAnnounceValueResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AnnounceValue401ApplicationProblemPlusJSONResponse struct {
+	KeyRequiredApplicationProblemPlusJSONResponse
+}
+
+func (response AnnounceValue401ApplicationProblemPlusJSONResponse) VisitAnnounceValueResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AnnounceValue403ApplicationProblemPlusJSONResponse struct {
+	RoleRequiredApplicationProblemPlusJSONResponse
+}
+
+func (response AnnounceValue403ApplicationProblemPlusJSONResponse) VisitAnnounceValueResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AnnounceValue404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response AnnounceValue404ApplicationProblemPlusJSONResponse) VisitAnnounceValueResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AnnounceValue409ApplicationProblemPlusJSONResponse struct {
+	ConflictApplicationProblemPlusJSONResponse
+}
+
+func (response AnnounceValue409ApplicationProblemPlusJSONResponse) VisitAnnounceValueResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AnnounceValue413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response AnnounceValue413ApplicationProblemPlusJSONResponse) VisitAnnounceValueResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AnnounceValue415ApplicationProblemPlusJSONResponse struct {
+	UnsupportedApplicationProblemPlusJSONResponse
+}
+
+func (response AnnounceValue415ApplicationProblemPlusJSONResponse) VisitAnnounceValueResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AnnounceValue500ApplicationProblemPlusJSONResponse struct {
+	InternalApplicationProblemPlusJSONResponse
+}
+
+func (response AnnounceValue500ApplicationProblemPlusJSONResponse) VisitAnnounceValueResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AnnounceValue503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response AnnounceValue503ApplicationProblemPlusJSONResponse) VisitAnnounceValueResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -6319,6 +7535,38 @@ func (response Admit404ApplicationProblemPlusJSONResponse) VisitAdmitResponse(w 
 	return err
 }
 
+type Admit409ApplicationProblemPlusJSONResponse struct {
+	ConflictApplicationProblemPlusJSONResponse
+}
+
+func (response Admit409ApplicationProblemPlusJSONResponse) VisitAdmitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type Admit410ApplicationProblemPlusJSONResponse struct {
+	GoneApplicationProblemPlusJSONResponse
+}
+
+func (response Admit410ApplicationProblemPlusJSONResponse) VisitAdmitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(410)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type Admit413ApplicationProblemPlusJSONResponse struct {
 	TooLargeApplicationProblemPlusJSONResponse
 }
@@ -6372,6 +7620,626 @@ type Admit503ApplicationProblemPlusJSONResponse struct {
 }
 
 func (response Admit503ApplicationProblemPlusJSONResponse) VisitAdmitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetDrawRequestObject struct {
+	Room RoomPath `json:"room"`
+}
+
+type GetDrawResponseObject interface {
+	VisitGetDrawResponse(w http.ResponseWriter) error
+}
+
+type GetDraw200ResponseHeaders struct {
+	CacheControl *string
+}
+
+type GetDraw200JSONResponse struct {
+	Body    PublishedDraw
+	Headers GetDraw200ResponseHeaders
+}
+
+func (response GetDraw200JSONResponse) VisitGetDrawResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.CacheControl != nil {
+		w.Header().Set("Cache-Control", fmt.Sprint(*response.Headers.CacheControl))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetDraw400ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response GetDraw400ApplicationProblemPlusJSONResponse) VisitGetDrawResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetDraw404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response GetDraw404ApplicationProblemPlusJSONResponse) VisitGetDrawResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetDraw500ApplicationProblemPlusJSONResponse struct {
+	InternalApplicationProblemPlusJSONResponse
+}
+
+func (response GetDraw500ApplicationProblemPlusJSONResponse) VisitGetDrawResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetDraw503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response GetDraw503ApplicationProblemPlusJSONResponse) VisitGetDrawResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetLeavesRequestObject struct {
+	Room RoomPath `json:"room"`
+}
+
+type GetLeavesResponseObject interface {
+	VisitGetLeavesResponse(w http.ResponseWriter) error
+}
+
+type GetLeaves200ResponseHeaders struct {
+	CacheControl *string
+}
+
+type GetLeaves200ApplicationoctetStreamResponse struct {
+	Body          io.Reader
+	Headers       GetLeaves200ResponseHeaders
+	ContentLength int64
+}
+
+func (response GetLeaves200ApplicationoctetStreamResponse) VisitGetLeavesResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "application/octet-stream")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	if response.Headers.CacheControl != nil {
+		w.Header().Set("Cache-Control", fmt.Sprint(*response.Headers.CacheControl))
+	}
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
+type GetLeaves400ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response GetLeaves400ApplicationProblemPlusJSONResponse) VisitGetLeavesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetLeaves404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response GetLeaves404ApplicationProblemPlusJSONResponse) VisitGetLeavesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetLeaves500ApplicationProblemPlusJSONResponse struct {
+	InternalApplicationProblemPlusJSONResponse
+}
+
+func (response GetLeaves500ApplicationProblemPlusJSONResponse) VisitGetLeavesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetLeaves503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response GetLeaves503ApplicationProblemPlusJSONResponse) VisitGetLeavesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RegisterRequestObject struct {
+	Room RoomPath `json:"room"`
+}
+
+type RegisterResponseObject interface {
+	VisitRegisterResponse(w http.ResponseWriter) error
+}
+
+type Register200JSONResponse Ticket
+
+func (response Register200JSONResponse) VisitRegisterResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type Register400ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response Register400ApplicationProblemPlusJSONResponse) VisitRegisterResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type Register401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response Register401ApplicationProblemPlusJSONResponse) VisitRegisterResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type Register403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response Register403ApplicationProblemPlusJSONResponse) VisitRegisterResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type Register404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response Register404ApplicationProblemPlusJSONResponse) VisitRegisterResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type Register409ApplicationProblemPlusJSONResponse struct {
+	ConflictApplicationProblemPlusJSONResponse
+}
+
+func (response Register409ApplicationProblemPlusJSONResponse) VisitRegisterResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type Register410ApplicationProblemPlusJSONResponse struct {
+	GoneApplicationProblemPlusJSONResponse
+}
+
+func (response Register410ApplicationProblemPlusJSONResponse) VisitRegisterResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(410)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type Register500ApplicationProblemPlusJSONResponse struct {
+	InternalApplicationProblemPlusJSONResponse
+}
+
+func (response Register500ApplicationProblemPlusJSONResponse) VisitRegisterResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type Register503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response Register503ApplicationProblemPlusJSONResponse) VisitRegisterResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetRoomStatusRequestObject struct {
+	Room   RoomPath `json:"room"`
+	Params GetRoomStatusParams
+}
+
+type GetRoomStatusResponseObject interface {
+	VisitGetRoomStatusResponse(w http.ResponseWriter) error
+}
+
+type GetRoomStatus200ResponseHeaders struct {
+	CacheControl *string
+	ETag         *string
+}
+
+type GetRoomStatus200JSONResponse struct {
+	Body    RoomStatus
+	Headers GetRoomStatus200ResponseHeaders
+}
+
+func (response GetRoomStatus200JSONResponse) VisitGetRoomStatusResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.CacheControl != nil {
+		w.Header().Set("Cache-Control", fmt.Sprint(*response.Headers.CacheControl))
+	}
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetRoomStatus304Response struct {
+}
+
+func (response GetRoomStatus304Response) VisitGetRoomStatusResponse(w http.ResponseWriter) error {
+	w.WriteHeader(304)
+	return nil
+}
+
+type GetRoomStatus400ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response GetRoomStatus400ApplicationProblemPlusJSONResponse) VisitGetRoomStatusResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetRoomStatus404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response GetRoomStatus404ApplicationProblemPlusJSONResponse) VisitGetRoomStatusResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetRoomStatus500ApplicationProblemPlusJSONResponse struct {
+	InternalApplicationProblemPlusJSONResponse
+}
+
+func (response GetRoomStatus500ApplicationProblemPlusJSONResponse) VisitGetRoomStatusResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetRoomStatus503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response GetRoomStatus503ApplicationProblemPlusJSONResponse) VisitGetRoomStatusResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TakeTicketRequestObject struct {
+	Room RoomPath `json:"room"`
+}
+
+type TakeTicketResponseObject interface {
+	VisitTakeTicketResponse(w http.ResponseWriter) error
+}
+
+type TakeTicket200JSONResponse Ticket
+
+func (response TakeTicket200JSONResponse) VisitTakeTicketResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TakeTicket400ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response TakeTicket400ApplicationProblemPlusJSONResponse) VisitTakeTicketResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TakeTicket401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response TakeTicket401ApplicationProblemPlusJSONResponse) VisitTakeTicketResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TakeTicket403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response TakeTicket403ApplicationProblemPlusJSONResponse) VisitTakeTicketResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TakeTicket404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response TakeTicket404ApplicationProblemPlusJSONResponse) VisitTakeTicketResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TakeTicket409ApplicationProblemPlusJSONResponse struct {
+	ConflictApplicationProblemPlusJSONResponse
+}
+
+func (response TakeTicket409ApplicationProblemPlusJSONResponse) VisitTakeTicketResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TakeTicket410ApplicationProblemPlusJSONResponse struct {
+	GoneApplicationProblemPlusJSONResponse
+}
+
+func (response TakeTicket410ApplicationProblemPlusJSONResponse) VisitTakeTicketResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(410)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TakeTicket500ApplicationProblemPlusJSONResponse struct {
+	InternalApplicationProblemPlusJSONResponse
+}
+
+func (response TakeTicket500ApplicationProblemPlusJSONResponse) VisitTakeTicketResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TakeTicket503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response TakeTicket503ApplicationProblemPlusJSONResponse) VisitTakeTicketResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -7134,6 +9002,18 @@ type StrictServerInterface interface {
 	// RevokeKey End a key now
 	// (DELETE /admin/v1/keys/{key})
 	RevokeKey(ctx context.Context, request RevokeKeyRequestObject) (RevokeKeyResponseObject, error)
+	// ListRooms All waiting rooms, as they stand
+	// (GET /admin/v1/rooms)
+	ListRooms(ctx context.Context, request ListRoomsRequestObject) (ListRoomsResponseObject, error)
+	// GetRoom One waiting room, as it stands
+	// (GET /admin/v1/rooms/{room})
+	GetRoom(ctx context.Context, request GetRoomRequestObject) (GetRoomResponseObject, error)
+	// TurnDial Pause a waiting room or let it go on, change its rate, how many may be inside, and its message
+	// (PATCH /admin/v1/rooms/{room})
+	TurnDial(ctx context.Context, request TurnDialRequestObject) (TurnDialResponseObject, error)
+	// AnnounceValue Type in the announced value of a draw
+	// (PUT /admin/v1/rooms/{room}/draw)
+	AnnounceValue(ctx context.Context, request AnnounceValueRequestObject) (AnnounceValueResponseObject, error)
 	// ListInbox The messages that would have been sent, newest first
 	// (GET /dev/inbox)
 	ListInbox(ctx context.Context, request ListInboxRequestObject) (ListInboxResponseObject, error)
@@ -7197,6 +9077,21 @@ type StrictServerInterface interface {
 	// Admit Come in
 	// (PUT /v1/rooms/{room}/admission)
 	Admit(ctx context.Context, request AdmitRequestObject) (AdmitResponseObject, error)
+	// GetDraw The draw, as far as it is published
+	// (GET /v1/rooms/{room}/draw)
+	GetDraw(ctx context.Context, request GetDrawRequestObject) (GetDrawResponseObject, error)
+	// GetLeaves The leaves of the draw, in the order of their indexes
+	// (GET /v1/rooms/{room}/draw/leaves)
+	GetLeaves(ctx context.Context, request GetLeavesRequestObject) (GetLeavesResponseObject, error)
+	// Register Register for the draw
+	// (PUT /v1/rooms/{room}/registration)
+	Register(ctx context.Context, request RegisterRequestObject) (RegisterResponseObject, error)
+	// GetRoomStatus What a waiting room is doing
+	// (GET /v1/rooms/{room}/status)
+	GetRoomStatus(ctx context.Context, request GetRoomStatusRequestObject) (GetRoomStatusResponseObject, error)
+	// TakeTicket Have a place in the line
+	// (PUT /v1/rooms/{room}/ticket)
+	TakeTicket(ctx context.Context, request TakeTicketRequestObject) (TakeTicketResponseObject, error)
 	// EndSession Forget this device
 	// (DELETE /v1/session)
 	EndSession(ctx context.Context, request EndSessionRequestObject) (EndSessionResponseObject, error)
@@ -7587,6 +9482,150 @@ func (sh *strictHandler) RevokeKey(ctx echo.Context, key string) error {
 		return err
 	} else if validResponse, ok := response.(RevokeKeyResponseObject); ok {
 		return validResponse.VisitRevokeKeyResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListRooms operation middleware
+func (sh *strictHandler) ListRooms(ctx echo.Context) error {
+	var request ListRoomsRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListRooms(ctx.Request().Context(), request.(ListRoomsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListRooms")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListRoomsResponseObject); ok {
+		return validResponse.VisitListRoomsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetRoom operation middleware
+func (sh *strictHandler) GetRoom(ctx echo.Context, room RoomPath) error {
+	var request GetRoomRequestObject
+
+	request.Room = room
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetRoom(ctx.Request().Context(), request.(GetRoomRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetRoom")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetRoomResponseObject); ok {
+		return validResponse.VisitGetRoomResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// TurnDial operation middleware
+func (sh *strictHandler) TurnDial(ctx echo.Context, room RoomPath) error {
+	var request TurnDialRequestObject
+
+	request.Room = room
+
+	var body TurnDialJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.TurnDial(ctx.Request().Context(), request.(TurnDialRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "TurnDial")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(TurnDialResponseObject); ok {
+		return validResponse.VisitTurnDialResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// AnnounceValue operation middleware
+func (sh *strictHandler) AnnounceValue(ctx echo.Context, room RoomPath) error {
+	var request AnnounceValueRequestObject
+
+	request.Room = room
+
+	var body AnnounceValueJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.AnnounceValue(ctx.Request().Context(), request.(AnnounceValueRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "AnnounceValue")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(AnnounceValueResponseObject); ok {
+		return validResponse.VisitAnnounceValueResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -8275,6 +10314,132 @@ func (sh *strictHandler) Admit(ctx echo.Context, room RoomPath) error {
 		return err
 	} else if validResponse, ok := response.(AdmitResponseObject); ok {
 		return validResponse.VisitAdmitResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetDraw operation middleware
+func (sh *strictHandler) GetDraw(ctx echo.Context, room RoomPath) error {
+	var request GetDrawRequestObject
+
+	request.Room = room
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetDraw(ctx.Request().Context(), request.(GetDrawRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetDraw")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetDrawResponseObject); ok {
+		return validResponse.VisitGetDrawResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetLeaves operation middleware
+func (sh *strictHandler) GetLeaves(ctx echo.Context, room RoomPath) error {
+	var request GetLeavesRequestObject
+
+	request.Room = room
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetLeaves(ctx.Request().Context(), request.(GetLeavesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetLeaves")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetLeavesResponseObject); ok {
+		return validResponse.VisitGetLeavesResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// Register operation middleware
+func (sh *strictHandler) Register(ctx echo.Context, room RoomPath) error {
+	var request RegisterRequestObject
+
+	request.Room = room
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.Register(ctx.Request().Context(), request.(RegisterRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "Register")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(RegisterResponseObject); ok {
+		return validResponse.VisitRegisterResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetRoomStatus operation middleware
+func (sh *strictHandler) GetRoomStatus(ctx echo.Context, room RoomPath, params GetRoomStatusParams) error {
+	var request GetRoomStatusRequestObject
+
+	request.Room = room
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetRoomStatus(ctx.Request().Context(), request.(GetRoomStatusRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetRoomStatus")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetRoomStatusResponseObject); ok {
+		return validResponse.VisitGetRoomStatusResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// TakeTicket operation middleware
+func (sh *strictHandler) TakeTicket(ctx echo.Context, room RoomPath) error {
+	var request TakeTicketRequestObject
+
+	request.Room = room
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.TakeTicket(ctx.Request().Context(), request.(TakeTicketRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "TakeTicket")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(TakeTicketResponseObject); ok {
+		return validResponse.VisitTakeTicketResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

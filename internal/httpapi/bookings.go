@@ -20,6 +20,12 @@ func claimant(t token.Session) booking.Claimant {
 	return booking.Claimant{Person: t.Person, Actor: t.Actor, Facts: eligibility.Facts{BirthDate: t.BirthDate}}
 }
 
+// through is a claimant with the room that they came in by.
+func through(who booking.Claimant, a token.Admission) booking.Claimant {
+	who.Room = a.Room
+	return who
+}
+
 // inCampaign gives a refusal the campaign that its extras need to be shown.
 func inCampaign(c *campaign.Campaign, err error) error {
 	e, ok := errors.AsType[*fault.Error](err)
@@ -41,7 +47,8 @@ func (s *Server) PlaceHold(ctx context.Context, r PlaceHoldRequestObject) (Place
 	if err != nil {
 		return nil, err
 	}
-	h, err := s.Bookings.Hold(ctx, c, claimant(sessionOf(ctx)), booking.HoldRequest{
+	admission := admissionOf(ctx)
+	h, err := s.Bookings.Hold(ctx, c, through(claimant(sessionOf(ctx)), admission), booking.HoldRequest{
 		Slot: r.Body.SlotId, InsteadOf: text(r.Body.InsteadOf), Replaces: text(r.Body.Replaces),
 	})
 	if err != nil {
@@ -84,6 +91,9 @@ func (s *Server) ConfirmBooking(ctx context.Context, r ConfirmBookingRequestObje
 		return nil, err
 	}
 	b, fresh, err := s.Bookings.Confirm(ctx, c, sessionOf(ctx).Person, r.Body.HoldToken)
+	if err == nil {
+		s.Rooms.Left(admissionOf(ctx))
+	}
 	switch {
 	case err != nil:
 		return nil, inCampaign(c, err)

@@ -63,7 +63,7 @@ func (s *Server) campaign(c *campaign.Campaign) (Campaign, error) {
 	out := Campaign{
 		CampaignId: c.ID, Title: words2(c.Title), Zone: c.Zone, State: CampaignState(c.StateAt(s.Clock.Now())),
 		RulesVersion: c.Version, HoldSeconds: c.HoldSeconds, BookUntilSeconds: c.BookUntilSeconds,
-		ChangeUntilSeconds: c.ChangeUntilSeconds, Rooms: []Room{{RoomId: c.Room(), Line: false}},
+		ChangeUntilSeconds: c.ChangeUntilSeconds, Rooms: rooms(c),
 		Waves: []Wave{}, Regions: []RegionName{},
 	}
 	if c.Notice != nil {
@@ -87,6 +87,19 @@ func (s *Server) campaign(c *campaign.Campaign) (Campaign, error) {
 		})
 	}
 	return out, nil
+}
+
+// rooms are those that lead into a campaign: the lines, and its own room where a wave has none.
+func rooms(c *campaign.Campaign) []Room {
+	list := []Room{}
+	if c.AdmitsAtOnce() {
+		list = append(list, Room{RoomId: c.Room(), Line: false})
+	}
+	for _, l := range c.Lines {
+		waves := append([]string{}, l.Waves...)
+		list = append(list, Room{RoomId: l.FullID, Line: true, Waves: &waves})
+	}
+	return list
 }
 
 // campaignDecision is a decision with the campaign that says its zone and its titles.

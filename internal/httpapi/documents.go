@@ -48,6 +48,9 @@ var documents = map[string]struct {
 	// name is that of the document, where it can be found in front of the framework the next time.
 	name func(parameters []string) slot.Name
 }{
+	"/v1/rooms/:room/status": {"getRoomStatus", func(s *Server, p []string) (*slot.Document, []string) {
+		return s.Rooms.Status(p[0]), shortlyHeader
+	}, nil},
 	siteSlotsPath: {"getSiteSlots", func(s *Server, p []string) (*slot.Document, []string) {
 		return s.Slots.Known(slot.SiteName(p[0], p[1])), shortlyHeader
 	}, func(p []string) slot.Name { return slot.SiteName(p[0], p[1]) }},

@@ -25,10 +25,13 @@ const (
 
 // asking is who asks, and in which language, in the context of a request.
 type asking struct {
-	session  token.Session // with person and admitted
-	key      staff.Key     // with the role of an administrator
-	language string
-	from     identity.From // with public: for budgets
+	session token.Session // with person and admitted
+	key     staff.Key     // with the role of an administrator
+	// admission is with admitted; carried is the admission that a device sent along, whatever it is worth.
+	admission token.Admission
+	carried   string
+	language  string
+	from      identity.From // with public: for budgets
 }
 
 // askingKey finds asking in a context.
@@ -82,10 +85,15 @@ func (s *Server) identify(c echo.Context, g guard, a *asking) (err error) {
 	case public:
 		a.from = s.fromOf(c)
 	case person:
+		a.carried = carriedAdmission(c)
 		a.session, err = s.authenticate(c)
+	case entitled:
+		if a.session, err = s.authenticate(c); err == nil {
+			err = s.entitledTo(c, a.session)
+		}
 	case admitted:
 		if a.session, err = s.authenticate(c); err == nil {
-			err = s.admitted(c, a.session)
+			a.admission, err = s.admitted(c, a.session)
 		}
 	default: // an administrator's role
 		a.key, err = s.administrator(c, staff.Role(g))
@@ -141,18 +149,39 @@ func bearer(header string) (text string, ok bool) {
 }
 
 // admitted checks the admission of the session's person to the campaign of the path.
-func (s *Server) admitted(c echo.Context, t token.Session) error {
+func (s *Server) admitted(c echo.Context, t token.Session) (token.Admission, error) {
 	campaign, err := s.Campaigns.Get(c.Param("campaign"))
 	if err != nil {
-		return err
+		return token.Admission{}, err
 	}
+	a, err := s.Rooms.Check(carriedAdmission(c), campaign.ID, t.Person)
+	if err == nil {
+		s.renew(c, a)
+	}
+	return a, err
+}
+
+// carriedAdmission is what a request has in the place of an admission.
+func carriedAdmission(c echo.Context) string {
 	text := c.Request().Header.Get(admissionHeader)
 	if text == "" {
 		if cookie, err := c.Request().Cookie(admissionCookie); err == nil {
 			text = cookie.Value
 		}
 	}
-	return s.Rooms.Check(text, campaign.ID, t.Person)
+	return text
+}
+
+// carriedIn is carriedAdmission of the request of a context.
+func carriedIn(ctx context.Context) string {
+	a, _ := ctx.Value(askingKey{}).(asking)
+	return a.carried
+}
+
+// admissionOf returns the admission that the guard let through.
+func admissionOf(ctx context.Context) token.Admission {
+	a, _ := ctx.Value(askingKey{}).(asking)
+	return a.admission
 }
 
 // cookie makes a cookie that scripts can't read and other sites can't send.

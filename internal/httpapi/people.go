@@ -107,7 +107,11 @@ func (s *Server) GetMe(ctx context.Context, _ GetMeRequestObject) (GetMeResponse
 		me.Actor = &shown
 	}
 	for _, c := range campaigns {
-		mine := MyCampaign{CampaignId: c.ID, Step: MyCampaignStepChoose}
+		step, room, err := s.myRoom(ctx, c, t)
+		if err != nil {
+			return nil, err
+		}
+		mine := MyCampaign{CampaignId: c.ID, Step: step, Room: room}
 		booked, err := s.Bookings.Latest(ctx, c, t.Person)
 		switch {
 		case err == nil:
@@ -148,32 +152,4 @@ func (s *Server) EndSession(ctx context.Context, _ EndSessionRequestObject) (End
 		return nil, err
 	}
 	return forgotten{}, nil
-}
-
-// entered is an admission, and the cookie that carries it for browsers.
-type entered struct {
-	Admit200JSONResponse
-	cookie *http.Cookie
-}
-
-// VisitAdmitResponse writes the answer.
-func (e entered) VisitAdmitResponse(w http.ResponseWriter) error {
-	http.SetCookie(w, e.cookie)
-	return e.Admit200JSONResponse.VisitAdmitResponse(w)
-}
-
-// Admit answers PUT /v1/rooms/{room}/admission.
-func (s *Server) Admit(ctx context.Context, r AdmitRequestObject) (AdmitResponseObject, error) {
-	c, err := s.Campaigns.ByRoom(r.Room)
-	if err != nil {
-		return nil, err
-	}
-	a, err := s.Rooms.Admit(r.Room, c.ID, sessionOf(ctx).Person)
-	if err != nil {
-		return nil, err
-	}
-	return entered{
-		Admit200JSONResponse: Admit200JSONResponse{Admission: a.Token, ExpiresAt: s.shown(a.ExpiresAt)},
-		cookie:               cookie(admissionCookie, a.Token, int(a.ExpiresAt.Sub(s.Clock.Real()).Seconds())),
-	}, nil
 }

@@ -16,6 +16,7 @@ import (
 	"jari/internal/fault"
 	"jari/internal/identity"
 	"jari/internal/slot"
+	"jari/internal/waitingroom"
 )
 
 // status is the one place where kinds become HTTP.
@@ -135,6 +136,16 @@ func (s *Server) addExtra(p *Problem, e *fault.Error) {
 	case campaignDecision:
 		d := s.decision(extra.campaign, extra.decision)
 		p.Decision = &d
+	case waitingroom.NotYourTurn:
+		serving := int64(extra.Serving) //nolint:gosec // counted by Postgres
+		p.Serving = &serving
+		if extra.Position != nil {
+			position := int64(*extra.Position) //nolint:gosec // counted by Postgres
+			p.Position = &position
+		}
+		if extra.Late {
+			p.Late = &extra.Late
+		}
 	case slot.Copy:
 		p.Booked = &extra.Booked
 	case slot.Hold:

@@ -19,6 +19,7 @@ type guard string
 const (
 	public   guard = "public"   // anybody
 	person   guard = "person"   // a session of a person
+	entitled guard = "entitled" // a session of a person whom a wave behind the room of the path admits
 	admitted guard = "admitted" // a session, and an admission of the same person to this campaign
 
 	// A key of an administrator whose role is trusted with what this one is; staff.Role.May has the matrix.
@@ -31,7 +32,7 @@ const (
 )
 
 // guards are all that an operation may name.
-var guards = []guard{public, person, admitted, viewer, clinic, operator, editor, publisher, owner}
+var guards = []guard{public, person, entitled, admitted, viewer, clinic, operator, editor, publisher, owner}
 
 // operation is a line of the route table.
 type operation struct {
@@ -59,6 +60,11 @@ var operations = []operation{
 	{"confirmPhoneChange", person},
 	{"endSession", person},
 	// Who may come in.
+	{"getRoomStatus", public},
+	{"register", entitled},
+	{"takeTicket", entitled},
+	{"getDraw", public},
+	{"getLeaves", public},
 	{"admit", person},
 	// What is free.
 	{"listSites", public},
@@ -80,6 +86,10 @@ var operations = []operation{
 	{"publishVersion", publisher},
 	{"rollbackVersion", publisher},
 	{"changeSlot", editor},
+	{"listRooms", viewer},
+	{"getRoom", viewer},
+	{"turnDial", operator},
+	{"announceValue", operator},
 	{"listKeys", owner},
 	{"createKey", owner},
 	{"revokeKey", owner},

@@ -81,7 +81,7 @@ func rushHold(s *Server, c echo.Context, a *asking, body []byte) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	h, err := s.Bookings.Hold(c.Request().Context(), campaign, claimant(a.session), wish)
+	h, err := s.Bookings.Hold(c.Request().Context(), campaign, through(claimant(a.session), a.admission), wish)
 	if err != nil {
 		return true, inCampaign(campaign, err)
 	}
@@ -105,6 +105,7 @@ func rushBooking(s *Server, c echo.Context, a *asking, body []byte) (bool, error
 	if err != nil {
 		return true, inCampaign(campaign, err)
 	}
+	s.Rooms.Left(a.admission)
 	status := http.StatusOK
 	if fresh {
 		status = http.StatusCreated

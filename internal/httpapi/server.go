@@ -256,7 +256,7 @@ func crossOrigin(origins []string) echo.MiddlewareFunc {
 		AllowCredentials: true,
 		AllowMethods:     []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodDelete},
 		AllowHeaders:     []string{echo.HeaderAuthorization, echo.HeaderContentType, admissionHeader, deviceHeader, "If-None-Match", "Accept-Language"},
-		ExposeHeaders:    []string{"ETag", echo.HeaderRetryAfter, echo.HeaderXRequestID},
+		ExposeHeaders:    []string{"ETag", echo.HeaderRetryAfter, echo.HeaderXRequestID, admissionHeader},
 		MaxAge:           600,
 	})
 }

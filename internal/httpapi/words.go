@@ -87,6 +87,20 @@ var problemWords = map[fault.Code][2]words{
 	fault.CodeReplacedGone:       {{"바꾸려던 예약이 없습니다.", "예약을 다시 확인해 주세요."}, {"The booking to be moved is gone.", "Please look at your booking again."}},
 	fault.CodeOutcomeUnknown:     {{"아직 결과를 알 수 없습니다.", "같은 요청을 그대로 다시 보내 주세요. 두 번 예약되지 않습니다."}, {"The outcome isn't known yet.", "Please send the same again. It won't book twice."}},
 
+	// Waiting rooms.
+	fault.CodeRoomNotOpen:      {{"아직 접수 전입니다.", "retry_at 부터 등록하실 수 있습니다."}, {"This room isn't open yet.", "You can take a place from retry_at on."}},
+	fault.CodeRoomClosed:       {{"대기실이 닫혔습니다.", ""}, {"This room is closed.", ""}},
+	fault.CodeRegistrationOver: {{"추첨 등록이 끝났습니다.", "번호표를 받으면 추첨 뒤의 순서로 기다리실 수 있습니다."}, {"Registration for the draw is over.", "Ask for a ticket: you will wait behind those who were drawn."}},
+	fault.CodePlaceRequired:    {{"아직 대기 순서가 없습니다.", "먼저 번호표를 받아 주세요."}, {"You have no place in this line yet.", "Ask for a ticket first."}},
+	fault.CodeNotYourTurn:      {{"아직 차례가 아닙니다.", "순서는 그대로입니다. 조금 뒤 다시 확인해 주세요."}, {"It isn't your turn yet.", "Your place is kept. Please ask again a little later."}},
+	fault.CodeTicketInvalid:    {{"번호표를 읽을 수 없습니다.", "번호표를 다시 받아 주세요. 순서는 그대로입니다."}, {"This ticket can't be read.", "Ask for your ticket again; your place is kept."}},
+	fault.CodeTicketOfAnother:  {{"본인의 번호표가 아닙니다.", ""}, {"This isn't your ticket.", "A ticket is for one person and one room."}},
+	fault.CodeRoomState:        {{"대기실의 지금 상태에서는 할 수 없습니다.", ""}, {"The room can't do this from its present state.", ""}},
+	fault.CodeRoomElsewhere:    {{"다른 대기실을 거쳐야 하는 자리입니다.", "본인의 예약 차수에 맞는 대기실에서 입장해 주세요."}, {"This slot has another line.", "Come in through the room of your own opening."}},
+	fault.CodeNoDraw:           {{"지금은 추첨 값을 받지 않습니다.", ""}, {"No value is expected for a draw here now.", ""}},
+	fault.CodeValueDiffers:     {{"먼저 입력된 값과 다릅니다.", "두 사람이 같은 값을 입력해야 합니다."}, {"This isn't the value that was typed in first.", "Two people have to type in the same."}},
+	fault.CodeSecondPerson:     {{"다른 관리자가 확인해야 합니다.", ""}, {"Another administrator has to confirm this.", ""}},
+
 	// Administration.
 	fault.CodeKeyRequired:           {{"관리자 키가 필요합니다.", ""}, {"An administrator's key is needed.", ""}},
 	fault.CodeRoleRequired:          {{"이 키로는 할 수 없는 일입니다.", ""}, {"This key's role isn't trusted with this.", ""}},

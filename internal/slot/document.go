@@ -1,89 +1,21 @@
 package slot
 
 import (
-	"bytes"
-	"compress/gzip"
-	"crypto/sha256"
-	"encoding/base64"
 	"encoding/json"
 	"fmt"
-	"slices"
-	"strconv"
-	"strings"
-	"sync"
 
 	"jari/internal/campaign"
+	"jari/internal/document"
 	"jari/internal/fault"
 )
 
 // Document is a public answer, encoded once and the same for everybody.
-type Document struct {
-	Plain Encoded
+type Document = document.Document
 
-	pack   sync.Once
-	packed *Encoded
-}
+// Encoded is a document in one encoding.
+type Encoded = document.Encoded
 
-// Encoded is a document in one encoding. Tag and length are lists of one, as headers want them, so that answering
-// allocates nothing; whoever gets them doesn't change them.
-type Encoded struct {
-	Body   []byte
-	ETag   [1]string // strong, with its quotes
-	Length [1]string // of the body, in bytes
-}
-
-// Hash names the content of the document, in letters that any path takes.
-func (d *Document) Hash() string { return strings.Trim(d.Plain.ETag[0], `"`) }
-
-// leastPacked is below which size a document isn't worth compressing: it fits into a packet as it is.
-const leastPacked = 1 << 10
-
-// Gzip is the document compressed, or nil where that isn't worth it. The first caller makes it.
-func (d *Document) Gzip() *Encoded {
-	d.pack.Do(func() {
-		// Less than half, or it isn't kept: the bound of the cache counts on that.
-		if body := squeeze(d.Plain.Body); len(body) > 0 && len(body) < len(d.Plain.Body)/2 {
-			d.packed = &Encoded{
-				Body: body, ETag: [1]string{`"` + d.Hash() + `-gzip"`}, Length: [1]string{strconv.Itoa(len(body))},
-			}
-		}
-	})
-	return d.packed
-}
-
-// packers are kept because each has tables of some hundred kilobytes.
-var packers = sync.Pool{New: func() any {
-	w, err := gzip.NewWriterLevel(nil, gzip.BestSpeed) // made each second at most, and these texts repeat themselves
-	if err != nil {
-		panic(err) // the level is one of the library's own
-	}
-	return w
-}}
-
-func squeeze(body []byte) []byte {
-	if len(body) < leastPacked {
-		return nil
-	}
-	w, ok := packers.Get().(*gzip.Writer)
-	if !ok {
-		return nil
-	}
-	defer packers.Put(w)
-	out := bytes.NewBuffer(make([]byte, 0, len(body)/4))
-	w.Reset(out)
-	// A buffer takes everything.
-	_, _ = w.Write(body)
-	_ = w.Close()
-	return slices.Clone(out.Bytes())
-}
-
-func newDocument(body []byte) *Document {
-	sum := sha256.Sum256(body)
-	return &Document{Plain: Encoded{
-		Body: body, ETag: [1]string{`"` + base64.RawURLEncoding.EncodeToString(sum[:12]) + `"`},
-		Length: [1]string{strconv.Itoa(len(body))},
-	}}
-}
+func newDocument(body []byte) *Document { return document.New(body) }
 
 // siteLists are the documents of all sites of a campaign, by region. They are encoded once for each revision: some 300
 // bytes a site, 30 MB for the 100,000 sites that a campaign may have, and a third more compressed.

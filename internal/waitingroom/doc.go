@@ -1,6 +1,8 @@
-// Package waitingroom decides who may come in (step 1). An admission belongs to a person, never to a browser, and is
-// checked by the server at every step that gives something away.
+// Package waitingroom decides who may come in (step 1). A place in the line belongs to a person, never to a browser: it is
+// a row, found again from any device, and a ticket that says it. An admission belongs to a person too, and is checked by
+// the server at every step that gives something away.
 //
-// So far every room is one without a line: it admits at once. The guard in front of holding and booking is the same as
-// for a room with one.
+// It owns rooms, registrations, the draw, tickets, the serving number and admissions. It knows neither campaigns nor rules:
+// app hands in what rooms there are, and httpapi asks who is entitled to a place. Unknown or unreachable always means
+// waiting, never entering.
 package waitingroom

@@ -1,54 +1,225 @@
 package waitingroom
 
 import (
+	"context"
+	"log/slog"
+	"slices"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/redis/go-redis/v9"
 
 	"jari/internal/clock"
+	"jari/internal/document"
 	"jari/internal/fault"
 	"jari/internal/token"
 )
 
-// Service admits people.
+// Limits bound what rooms may cost and how long admissions last.
+type Limits struct {
+	// Admission is how long an admission lasts without being used; each use renews it, up to Longest after the first.
+	Admission, Longest time.Duration
+	// Queue is how many people may wait on one instance for their place to be written.
+	Queue int
+}
+
+// Options are what a service is made of.
+type Options struct {
+	Pool   *pgxpool.Pool
+	Redis  *redis.Client
+	Clock  clock.Clock
+	Tokens *token.Box
+	Log    *slog.Logger
+	Limits Limits
+	// Plans are the rooms that are published now.
+	Plans func() ([]Plan, error)
+	// Health is how the booking behind the rooms does on this instance.
+	Health func() Health
+	// Values are where the public values of draws come from. A draw whose source isn't here waits.
+	Values map[Source]Randomness
+	// Audit notes in a transaction what an administrator did to a room.
+	Audit func(ctx context.Context, tx pgx.Tx, room, action string, by Actor, detail map[string]any) error
+}
+
+// Service knows the rooms, gives places and admits people. Watch keeps what it knows true, and leads rooms that nobody
+// else leads.
 type Service struct {
-	clock    clock.Clock
-	tokens   *token.Box
-	lifetime time.Duration
+	Options
+	me     uuid.UUID // of this instance, as a leader
+	inside *inside
+
+	views      atomic.Pointer[map[string]*view] // by room; replaced whole; nil until Postgres was read
+	refreshing sync.Mutex
+	made       map[string]bool // rooms that have a row
+
+	gatherers sync.Map // of *gatherer, by room
+	leading   sync.WaitGroup
 }
 
-// NewService returns a service whose admissions last for the given time.
-func NewService(clk clock.Clock, tokens *token.Box, lifetime time.Duration) *Service {
-	return &Service{clock: clk, tokens: tokens, lifetime: lifetime}
-}
-
-// Admission lets a person choose.
-type Admission struct {
-	Token     string
-	ExpiresAt time.Time // real time
-}
-
-// Admit admits a person to the campaign of a room without a line.
-func (s *Service) Admit(room, campaign string, person uuid.UUID) (Admission, error) {
-	now := s.clock.Real()
-	expires := now.Add(s.lifetime)
-	text, err := s.tokens.SealAdmission(token.Admission{
-		Room: room, Campaign: campaign, Person: person, IssuedAt: now, ExpiresAt: expires,
-	})
-	return Admission{Token: text, ExpiresAt: expires}, err
-}
-
-// Check returns nil if the text is a living admission of this person to this campaign: otherwise
-// fault.CodeAdmissionRequired, fault.CodeAdmissionOfAnother or fault.CodeAdmissionExpired.
-func (s *Service) Check(text, campaign string, person uuid.UUID) error {
-	a, err := s.tokens.OpenAdmission(text)
-	switch {
-	case err != nil:
-		return fault.New(fault.Forbidden, fault.CodeAdmissionRequired)
-	case a.Person != person || a.Campaign != campaign:
-		return fault.New(fault.Forbidden, fault.CodeAdmissionOfAnother)
-	case !s.clock.Real().Before(a.ExpiresAt):
-		return fault.New(fault.Forbidden, fault.CodeAdmissionExpired)
+// NewService returns a service that knows no room until Refresh has run.
+func NewService(o Options) *Service {
+	if o.Health == nil {
+		o.Health = func() Health { return Health{} }
 	}
+	return &Service{
+		Options: o, me: uuid.New(), made: map[string]bool{},
+		inside: &inside{redis: o.Redis, noted: map[presence]stay{}},
+	}
+}
+
+const (
+	// refreshEvery is how often an instance looks what became of the rooms: people see it at most as late.
+	refreshEvery = 300 * time.Millisecond
+	// tellEvery is how often Redis is told who is inside still.
+	tellEvery = 500 * time.Millisecond
+)
+
+// Watch keeps the rooms known and led until ctx ends, and gives up what this instance leads then.
+func (s *Service) Watch(ctx context.Context) {
+	driven := map[string]bool{}
+	drive := func() {
+		plans, err := s.Plans()
+		if err != nil {
+			return
+		}
+		for _, p := range plans {
+			if !driven[p.Room] {
+				driven[p.Room] = true
+				s.leading.Go(func() { s.drive(ctx, p.Room) })
+			}
+		}
+	}
+	s.leading.Go(func() { every(ctx, tellEvery, func() { _ = s.inside.tell(ctx) }) })
+	failing := false
+	every(ctx, refreshEvery, func() {
+		err := s.Refresh(ctx)
+		if err != nil && !failing && ctx.Err() == nil {
+			s.Log.Warn("the waiting rooms can't be read; whoever waits goes on waiting", "error", err)
+		}
+		failing = err != nil
+		drive()
+	})
+	s.leading.Wait()
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	defer cancel()
+	_ = s.inside.tell(last)
+	_ = giveUp(last, s.Pool, s.me) // if anything is ours; and leases end by themselves
+}
+
+// every does something now and then again, until ctx ends.
+func every(ctx context.Context, period time.Duration, do func()) {
+	tick := time.NewTicker(period)
+	defer tick.Stop()
+	for {
+		do()
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// Refresh reads what became of the rooms since the last look.
+func (s *Service) Refresh(ctx context.Context) error {
+	s.refreshing.Lock()
+	defer s.refreshing.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	plans, err := s.Plans()
+	if err != nil {
+		return err
+	}
+	old := map[string]*view{}
+	if known := s.views.Load(); known != nil {
+		old = *known
+	}
+	var ids, missing []string
+	var since []int64
+	for _, p := range plans {
+		ids = append(ids, p.Room)
+		if !s.made[p.Room] {
+			missing = append(missing, p.Room)
+		}
+		from := int64(0)
+		if before := old[p.Room]; before != nil {
+			from = before.OpenMS/1000 - int64(s.remembered(p).Seconds())
+		}
+		since = append(since, from)
+	}
+	if len(missing) > 0 {
+		if err := ensure(ctx, s.Pool, missing); err != nil {
+			return err
+		}
+	}
+	rooms, past, err := load(ctx, s.Pool, ids, since)
+	if err != nil {
+		return err
+	}
+	views := make(map[string]*view, len(plans))
+	for i, p := range plans {
+		r := rooms[p.Room]
+		if r == nil { // taken away by hand; it is made again
+			delete(s.made, p.Room)
+			continue
+		}
+		s.made[p.Room] = true
+		v := &view{Plan: p, Room: r}
+		v.calls, v.lateCalls = histories(past[r.No], since[i])
+		if v.status, err = s.encode(v, old[p.Room]); err != nil {
+			return err
+		}
+		views[p.Room] = v
+	}
+	s.views.Store(&views)
 	return nil
+}
+
+// remembered is how far back the history of a room has to go.
+func (s *Service) remembered(p Plan) time.Duration {
+	return p.Grace + TurnoutKeep + time.Minute
+}
+
+// histories are those of both lanes, from what was served since a second.
+func histories(past []served, since int64) (calls, late History) {
+	if since <= 0 { // from the beginning, when nobody was called
+		past = slices.Insert(past, 0, served{})
+	}
+	for _, p := range past {
+		at := openTime(p.Second * 1000)
+		if n := len(calls); n == 0 || calls[n-1].Serving < p.Serving {
+			calls = append(calls, Call{At: at, Serving: p.Serving})
+		}
+		if n := len(late); n == 0 || late[n-1].Serving < p.LateServing {
+			late = append(late, Call{At: at, Serving: p.LateServing})
+		}
+	}
+	return calls, late
+}
+
+// view returns what is known of a room: fault.CodeRoomNotFound if it isn't published, fault.CodeStoreUnavailable if this
+// instance hasn't read the rooms yet.
+func (s *Service) view(room string) (*view, error) {
+	views := s.views.Load()
+	if views == nil {
+		return nil, fault.New(fault.Unavailable, fault.CodeStoreUnavailable).After(time.Second)
+	}
+	v, ok := (*views)[room]
+	if !ok {
+		return nil, fault.New(fault.NotFound, fault.CodeRoomNotFound)
+	}
+	return v, nil
+}
+
+// Status is the public document of a room, or nil if there is none.
+func (s *Service) Status(room string) *document.Document {
+	v, err := s.view(room)
+	if err != nil {
+		return nil
+	}
+	return v.status
 }

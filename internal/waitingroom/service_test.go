@@ -34,14 +34,16 @@ func setup(t *testing.T) (*waitingroom.Service, *handClock, *token.Box) {
 	}
 	box := token.NewBox(sealer, "development")
 	clk := &handClock{real: time.Date(2025, time.March, 3, 12, 0, 0, 0, time.UTC)}
-	return waitingroom.NewService(clk, box, lifetime), clk, box
+	return waitingroom.NewService(waitingroom.Options{
+		Clock: clk, Tokens: box, Limits: waitingroom.Limits{Admission: lifetime, Longest: lifetime},
+	}), clk, box
 }
 
 func TestARoomWithoutALineAdmitsAtOnce(t *testing.T) {
 	t.Parallel()
 	s, clk, box := setup(t)
 	person := uuid.New()
-	a, err := s.Admit("room", "campaign", person)
+	a, err := s.AdmitAtOnce("room", "campaign", person)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -100,7 +102,7 @@ func TestAnAdmissionIsCheckedAtEveryStep(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s, clk, box := setup(t)
-			a, err := s.Admit("campaign", "campaign", anybody)
+			a, err := s.AdmitAtOnce("campaign", "campaign", anybody)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -109,7 +111,8 @@ func TestAnAdmissionIsCheckedAtEveryStep(t *testing.T) {
 				text = tc.text(t, text, box)
 			}
 			clk.real = clk.real.Add(tc.later)
-			if got := fault.CodeOf(s.Check(text, tc.campaign, tc.person)); got != tc.want {
+			_, err = s.Check(text, tc.campaign, tc.person)
+			if got := fault.CodeOf(err); got != tc.want {
 				t.Fatalf("answered %q, not %q", got, tc.want)
 			}
 		})

@@ -43,10 +43,12 @@ type example struct {
 var (
 	noBooking   = verdict{http.StatusNotFound, fault.CodeNoBooking}
 	noHold      = verdict{http.StatusNotFound, fault.CodeNoHold}
+	noRoom      = verdict{http.StatusNotFound, fault.CodeRoomNotFound}
 	notEligible = verdict{http.StatusForbidden, fault.CodeNotEligible}
 )
 
 const (
+	noLine   = "neither room has a line"
 	ownAlone = "answers with what belongs to the session's person, whoever that is"
 )
 
@@ -112,7 +114,26 @@ var examples = map[string]example{
 	},
 	"endSession": {again: verdict{http.StatusUnauthorized, fault.CodeSessionExpired}, nobodys: ownAlone},
 	"getMe":      {nobodys: ownAlone},
-	"admit":      {nobodys: ownAlone, elsewhere: succeeds, anywhere: "both rooms admit at once"},
+	// The rooms of this walk have no line: what only a line has isn't there, whoever asks. test/journey has rooms with one.
+	"getRoomStatus": {answer: noRoom},
+	"getDraw":       {answer: noRoom},
+	"getLeaves":     {answer: noRoom},
+	"register":      {answer: noRoom, nobodys: ownAlone, anywhere: noLine},
+	"takeTicket":    {answer: noRoom, nobodys: ownAlone, anywhere: noLine},
+	"getRoom":       {answer: noRoom, anywhere: noLine},
+	"turnDial": {
+		prepare: func(*testing.T, *world, *jaritest.Citizen) (any, map[string]string) {
+			return map[string]any{"rate_per_second": 1}, nil
+		},
+		answer: noRoom, anywhere: noLine,
+	},
+	"announceValue": {
+		prepare: func(*testing.T, *world, *jaritest.Citizen) (any, map[string]string) {
+			return map[string]any{"value": "00"}, nil
+		},
+		answer: noRoom, anywhere: noLine,
+	},
+	"admit": {nobodys: ownAlone, elsewhere: succeeds, anywhere: "both rooms admit at once"},
 	"placeHold": {
 		// A move, so that the request names something of its sender.
 		prepare: func(t *testing.T, w *world, by *jaritest.Citizen) (any, map[string]string) {

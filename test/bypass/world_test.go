@@ -73,7 +73,7 @@ func newWorld(t *testing.T) *world {
 
 // isRole tells whether a guard is the role of an administrator.
 func isRole(guard string) bool {
-	return !slices.Contains([]string{"public", "person", "admitted"}, guard)
+	return !slices.Contains([]string{"public", "person", "entitled", "admitted"}, guard)
 }
 
 // subject is an operation with a right request, and who sends it.
@@ -123,7 +123,7 @@ func (w *world) subject(t *testing.T, o jaritest.Operation, x example) (subject,
 		s.right = s.right.With("Authorization", "Bearer "+w.keys[o.Guard])
 	case o.Guard == "admitted":
 		s.right = s.right.With("Authorization", "Bearer "+s.by.Session).With("Jari-Admission", s.by.Admission)
-	case o.Guard == "person":
+	case o.Guard == "person", o.Guard == "entitled":
 		s.right = s.right.With("Authorization", "Bearer "+s.by.Session)
 	}
 	return s, nil

@@ -42,6 +42,15 @@ const (
 	OpensF1 = "2021-07-19T20:00:00+09:00"
 )
 
+// WithRooms publishes the small campaign with these waiting rooms, as a campaign file has them.
+func WithRooms(rooms string) Option {
+	return func(s *setup) {
+		files := smallCampaign()
+		files["campaign.yaml"].Data = []byte(smallDocument + rooms)
+		s.files = files
+	}
+}
+
 func smallCampaign() fstest.MapFS {
 	return fstest.MapFS{
 		"campaign.yaml": {Data: []byte(smallDocument)},

@@ -1,0 +1,170 @@
+package waitingroom
+
+import (
+	"context"
+	"errors"
+	"math"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"jari/internal/postgres"
+)
+
+const (
+	// stepEvery is how often whoever leads an open room advances it, and others see whether it is led.
+	stepEvery = 250 * time.Millisecond
+	// mostInside stands for no limit.
+	mostInside = math.MaxInt32
+)
+
+func isNoRows(err error) bool { return errors.Is(err, pgx.ErrNoRows) }
+
+// drive leads a room whenever nobody else does, until ctx ends. What it keeps in memory may be lost with it.
+func (s *Service) drive(ctx context.Context, room string) {
+	leader := &leader{Service: s}
+	failing := false
+	every(ctx, stepEvery, func() {
+		err := leader.step(ctx, room)
+		if err != nil && !failing && ctx.Err() == nil {
+			s.Log.Warn("a waiting room stands still", "room", room, "error", err)
+		}
+		failing = err != nil
+	})
+}
+
+// leader advances one room.
+type leader struct {
+	*Service
+	controller *Controller // nil while another leads
+	inside     int         // as last counted
+	quiet      int         // steps to leave out
+}
+
+// step does what is due in a room, if this instance leads it.
+func (l *leader) step(ctx context.Context, room string) error {
+	if l.quiet > 0 {
+		l.quiet--
+		return nil
+	}
+	plan, ok := l.plan(room)
+	if !ok {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, writeTimeout)
+	defer cancel()
+	r, err := takeLead(ctx, l.Pool, room, l.me)
+	if err != nil || r == nil {
+		l.controller = nil
+		return err
+	}
+	now := l.Clock.Now()
+	over := !plan.Endless && !now.Before(plan.ClosesAt)
+	begun := plan.Endless || !now.Before(plan.OpensAt)
+	switch r.State {
+	case Scheduled:
+		l.quiet = 1
+		switch {
+		case over:
+			return l.transit(ctx, r, Closed)
+		case plan.Draw != NoDraw && !now.Before(plan.RegistrationOpensAt):
+			return l.transit(ctx, r, Registering)
+		case plan.Draw == NoDraw && begun:
+			return l.transit(ctx, r, Open)
+		}
+	case Registering:
+		if !now.Before(plan.FreezesAt) {
+			return l.transit(ctx, r, Drawing)
+		}
+	case Drawing:
+		if over {
+			return l.transit(ctx, r, Closed)
+		}
+		if done, err := l.draw(ctx, plan, r); err != nil || !done {
+			return err
+		}
+		if begun {
+			return l.transit(ctx, r, Open)
+		}
+	case Open, Paused:
+		if over {
+			return l.transit(ctx, r, Closed)
+		}
+		return l.advance(ctx, r)
+	case Closed:
+		l.quiet = 20
+	}
+	return nil
+}
+
+// plan is what is published of a room now.
+func (s *Service) plan(room string) (Plan, bool) {
+	plans, err := s.Plans()
+	if err != nil {
+		return Plan{}, false
+	}
+	for _, p := range plans {
+		if p.Room == room {
+			return p, true
+		}
+	}
+	return Plan{}, false
+}
+
+// transit changes the state because its time has come.
+func (l *leader) transit(ctx context.Context, r *Room, to State) error {
+	err := postgres.InTx(ctx, l.Pool, func(tx pgx.Tx) error {
+		moved, err := transit(ctx, tx, r.No, r.State, to, bySchedule)
+		if err != nil || !moved {
+			return err
+		}
+		return l.audit(ctx, tx, r.ID, "room."+string(to), bySchedule, map[string]any{"from": r.State})
+	})
+	if err == nil {
+		l.Log.Info("the state of a waiting room changed", "room", r.ID, "from", r.State, "to", to)
+	}
+	return err
+}
+
+// advance lets the controller say how far people are called, and writes that.
+func (l *leader) advance(ctx context.Context, r *Room) error {
+	known, err := l.view(r.ID)
+	if err != nil {
+		return err
+	}
+	v := *known
+	v.Room = r // what was just read, with the plan and the history that are known
+	if l.controller == nil {
+		l.controller = &Controller{}
+	}
+	now := l.Clock.Real()
+	rate, most := v.controls()
+	if most <= 0 {
+		most = mostInside
+	}
+	if n, err := l.Service.inside.count(ctx, r.ID, now); err == nil {
+		l.inside = n
+	}
+	in := Inputs{
+		Now: now, Serving: r.Serving, LateServing: r.LateServing, Issued: r.Issued(), LateIssued: r.LateNumbers,
+		Inside: l.inside, Health: l.Health(),
+	}
+	calls := append(History(nil), v.calls...)
+	if err := l.came(ctx, r.ID, calls); err != nil {
+		l.Log.Debug("who came can't be counted now", "room", r.ID, "error", err)
+	}
+	calls.Turnout(openTime(r.OpenMS), r.Issued(), &in)
+	serving, late := l.controller.Step(Controls{
+		Target: rate, MaxActive: most, Paused: r.State == Paused, Grace: v.Grace, LateShare: v.LateShare,
+	}, in)
+	if serving == r.Serving && late == r.LateServing {
+		return nil
+	}
+	_, err = advance(ctx, l.Pool, r, l.me, max(serving, r.Serving), max(late, r.LateServing))
+	return err
+}
+
+// came fills in who came of each call.
+func (l *leader) came(ctx context.Context, room string, calls History) error {
+	return l.Service.inside.came(ctx, room, calls)
+}

@@ -1,0 +1,293 @@
+package waitingroom
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"jari/internal/fault"
+	"jari/internal/postgres"
+	"jari/internal/token"
+)
+
+// Places are written together: while one transaction is on its way, whoever comes waits for the next. At low load that is
+// one person a transaction; at the opening second it is what arrived within the last.
+
+const (
+	// mostWritten are the places that one transaction writes.
+	mostWritten = 2000
+	// blockLife is how long numbers may be written after they were taken. It bounds how far the order of numbers can be
+	// from the order of coming.
+	blockLife = time.Second
+	// writeTimeout bounds one transaction.
+	writeTimeout = 5 * time.Second
+	// blockTries is how often numbers are taken anew for people whose block had died.
+	blockTries = 3
+)
+
+// Ticket says a person's place, for the person to keep.
+type Ticket struct {
+	Token string
+	Place
+}
+
+// Take gives a person their place in a room, the same whenever they ask: an index of the draw before the freeze, a number
+// behind it afterwards. forDraw asks for an index only. Whether the person may wait here has been asked before. It refuses
+// with room_not_found, room_not_open (says until when), registration_over, room_closed, overloaded, store_unavailable.
+func (s *Service) Take(ctx context.Context, room string, person uuid.UUID, forDraw bool) (Ticket, error) {
+	v, err := s.view(room)
+	if err != nil {
+		return Ticket{}, err
+	}
+	if v.State == Scheduled {
+		return Ticket{}, s.notOpen(v)
+	}
+	if v.State == Closed || (forDraw && v.State != Registering) {
+		// Who has a place already gets it again.
+		p, found, err := findPlace(ctx, s.Pool, v.No, person)
+		switch {
+		case err != nil:
+			return Ticket{}, err
+		case found && (!forDraw || !p.Behind):
+			return s.ticket(room, person, p)
+		case v.State == Closed:
+			return Ticket{}, fault.New(fault.Gone, fault.CodeRoomClosed)
+		default:
+			return Ticket{}, fault.New(fault.Conflict, fault.CodeRegistrationOver)
+		}
+	}
+	found, _ := s.gatherers.LoadOrStore(room, &gatherer{service: s, room: room, no: v.No})
+	g, _ := found.(*gatherer)
+	p, err := g.take(ctx, person, forDraw)
+	if err != nil {
+		return Ticket{}, err
+	}
+	return s.ticket(room, person, p)
+}
+
+// notOpen says from when on places can be taken.
+func (s *Service) notOpen(v *view) error {
+	from := v.RegistrationOpensAt
+	if from.IsZero() {
+		from = v.OpensAt
+	}
+	return fault.New(fault.Conflict, fault.CodeRoomNotOpen).After(max(time.Second, from.Sub(s.Clock.Now())))
+}
+
+func (s *Service) ticket(room string, person uuid.UUID, p Place) (Ticket, error) {
+	text, err := s.Tokens.SealTicket(token.Ticket{Room: room, Person: person, Behind: p.Behind, Place: p.Number, AtMS: p.AtMS})
+	return Ticket{Token: text, Place: p}, err
+}
+
+// wanted is somebody who waits for their place to be written.
+type wanted struct {
+	person  uuid.UUID
+	forDraw bool
+	done    chan struct{}
+	place   Place
+	err     error
+}
+
+// gatherer writes the places of one room.
+type gatherer struct {
+	service *Service
+	room    string
+	no      int32
+
+	mu      sync.Mutex
+	waiting []*wanted
+	busy    bool
+}
+
+// take waits until the person's place is written. A caller who leaves has it written all the same.
+func (g *gatherer) take(ctx context.Context, person uuid.UUID, forDraw bool) (Place, error) {
+	w := &wanted{person: person, forDraw: forDraw, done: make(chan struct{})}
+	g.mu.Lock()
+	if len(g.waiting) >= g.service.Limits.Queue {
+		g.mu.Unlock()
+		return Place{}, fault.New(fault.Unavailable, fault.CodeOverloaded).After(2 * time.Second)
+	}
+	g.waiting = append(g.waiting, w)
+	if !g.busy {
+		g.busy = true
+		go g.work()
+	}
+	g.mu.Unlock()
+	select {
+	case <-w.done:
+		return w.place, w.err
+	case <-ctx.Done():
+		return Place{}, fault.New(fault.Unavailable, fault.CodeStoreUnavailable).After(time.Second).Because(ctx.Err())
+	}
+}
+
+// work writes until nobody waits any more.
+func (g *gatherer) work() {
+	for {
+		g.mu.Lock()
+		n := min(len(g.waiting), mostWritten)
+		if n == 0 {
+			g.busy = false
+			g.mu.Unlock()
+			return
+		}
+		batch := g.waiting[:n:n]
+		g.waiting = append([]*wanted(nil), g.waiting[n:]...)
+		g.mu.Unlock()
+		g.write(batch)
+	}
+}
+
+// write gives everybody of a batch their place.
+func (g *gatherer) write(batch []*wanted) {
+	// Nobody's request: whoever leaves has their place all the same.
+	ctx, cancel := context.WithTimeout(context.Background(), writeTimeout)
+	defer cancel()
+	people := make([]uuid.UUID, 0, len(batch))
+	seen := make(map[uuid.UUID]bool, len(batch))
+	for _, w := range batch {
+		if !seen[w.person] {
+			seen[w.person] = true
+			people = append(people, w.person)
+		}
+	}
+	places, err := g.register(ctx, people)
+	var others []uuid.UUID
+	for _, w := range batch {
+		if _, found := places[w.person]; !found && !w.forDraw && seen[w.person] {
+			seen[w.person] = false
+			others = append(others, w.person)
+		}
+	}
+	for try := 0; err == nil && len(others) > 0 && try < blockTries; try++ {
+		var numbered map[uuid.UUID]Place
+		if numbered, err = g.number(ctx, others); err == nil {
+			for person, p := range numbered {
+				places[person] = p
+			}
+			others = without(others, numbered)
+		}
+	}
+	for _, w := range batch {
+		p, found := places[w.person]
+		switch {
+		case found && (!w.forDraw || !p.Behind):
+			w.place = p
+		case err != nil:
+			w.err = err
+		case w.forDraw:
+			w.err = fault.New(fault.Conflict, fault.CodeRegistrationOver)
+		default:
+			w.err = fault.New(fault.Unavailable, fault.CodeStoreUnavailable).After(time.Second)
+		}
+		close(w.done)
+	}
+}
+
+func without(people []uuid.UUID, found map[uuid.UUID]Place) (rest []uuid.UUID) {
+	for _, p := range people {
+		if _, ok := found[p]; !ok {
+			rest = append(rest, p)
+		}
+	}
+	return rest
+}
+
+// register gives the next indexes to those who have no place yet, if the room still takes registrations, and returns the
+// places of all who have one. The room's row is locked first: indexes are dense, and whoever comes to it after the freeze
+// gets none.
+func (g *gatherer) register(ctx context.Context, people []uuid.UUID) (map[uuid.UUID]Place, error) {
+	nonces := make([][]byte, len(people))
+	for i := range nonces {
+		nonces[i] = make([]byte, len(Nonce{}))
+		_, _ = rand.Read(nonces[i]) // never fails
+	}
+	var places map[uuid.UUID]Place
+	if v, err := g.service.view(g.room); err == nil && v.State != Registering {
+		// The draw is frozen, and no room goes back: nothing needs to be locked.
+		places, err := g.find(ctx, g.service.Pool, people)
+		return places, err
+	}
+	err := postgres.InTx(ctx, g.service.Pool, func(tx pgx.Tx) error {
+		var batch pgx.Batch
+		batch.Queue(`SELECT 1 FROM rooms WHERE room_no = $1 FOR UPDATE`, g.no)
+		batch.Queue(`
+			WITH fresh AS (
+				SELECT w.person_id, w.nonce, row_number() OVER (ORDER BY w.n) - 1 AS n
+				FROM unnest($2::uuid[], $3::bytea[]) WITH ORDINALITY AS w(person_id, nonce, n)
+				LEFT JOIN registrations r ON r.room_no = $1 AND r.person_id = w.person_id
+				WHERE r.person_id IS NULL
+			), room AS (
+				UPDATE rooms SET registered = registered + (SELECT count(*) FROM fresh)
+				WHERE room_no = $1 AND state = 'registration'
+				RETURNING registered - (SELECT count(*) FROM fresh) AS first
+			)
+			INSERT INTO registrations (room_no, person_id, behind, place, nonce, at_ms)
+			SELECT $1, fresh.person_id, false, room.first + fresh.n, fresh.nonce, 0 FROM fresh, room`,
+			g.no, postgres.UUIDs(people), nonces)
+		if err := tx.SendBatch(ctx, &batch).Close(); err != nil {
+			return postgres.Unreachable(fmt.Errorf("registering: %w", err))
+		}
+		var err error
+		places, err = g.find(ctx, tx, people)
+		return err
+	})
+	return places, err
+}
+
+type querier interface {
+	Query(ctx context.Context, sql string, arguments ...any) (pgx.Rows, error)
+}
+
+// find reads the places of people who have one.
+func (g *gatherer) find(ctx context.Context, from querier, people []uuid.UUID) (map[uuid.UUID]Place, error) {
+	rows, err := from.Query(ctx, `
+		SELECT person_id, behind, place, nonce, at_ms FROM registrations WHERE room_no = $1 AND person_id = ANY($2)`,
+		g.no, postgres.UUIDs(people))
+	if err != nil {
+		return nil, postgres.Unreachable(fmt.Errorf("reading places: %w", err))
+	}
+	places := make(map[uuid.UUID]Place, len(people))
+	var person uuid.UUID
+	var p Place
+	var nonce []byte
+	if _, err := pgx.ForEachRow(rows, []any{&person, &p.Behind, &p.Number, &nonce, &p.AtMS}, func() error {
+		p.Nonce = Nonce{}
+		copy(p.Nonce[:], nonce)
+		places[person] = p
+		return nil
+	}); err != nil {
+		return nil, postgres.Unreachable(fmt.Errorf("reading places: %w", err))
+	}
+	return places, nil
+}
+
+// number takes a block of numbers behind the draw, one for each of these people, and writes them. The block is a commit of
+// its own, so that instances don't wait for each other's rows; numbers of a block that dies are nobody's.
+func (g *gatherer) number(ctx context.Context, people []uuid.UUID) (map[uuid.UUID]Place, error) {
+	var first, openMS int64
+	var taken time.Time
+	err := g.service.Pool.QueryRow(ctx, `
+		UPDATE rooms SET numbers = numbers + $2 WHERE room_no = $1 AND state IN ('drawing', 'open', 'paused')
+		RETURNING numbers - $2, open_ms, clock_timestamp()`, g.no, len(people)).Scan(&first, &openMS, &taken)
+	if isNoRows(err) {
+		return nil, fault.New(fault.Gone, fault.CodeRoomClosed)
+	}
+	if err != nil {
+		return nil, postgres.Unreachable(fmt.Errorf("taking numbers: %w", err))
+	}
+	if _, err := g.service.Pool.Exec(ctx, `
+		INSERT INTO registrations (room_no, person_id, behind, place, at_ms)
+		SELECT $1, w.person_id, true, $3 + w.n - 1, $4 FROM unnest($2::uuid[]) WITH ORDINALITY AS w(person_id, n)
+		WHERE clock_timestamp() < $5::timestamptz + $6::interval
+		ON CONFLICT (room_no, person_id) DO NOTHING`,
+		g.no, postgres.UUIDs(people), first, openMS, taken, blockLife); err != nil {
+		return nil, postgres.Unreachable(fmt.Errorf("writing numbers: %w", err))
+	}
+	return g.find(ctx, g.service.Pool, people)
+}
