@@ -193,15 +193,15 @@ func TestAnEveningThroughTheWaitingRoom(t *testing.T) {
 		t.Errorf("booked, the step is %s", at.Step)
 	}
 	s.CheckBooks(t)
-	if n := count(t, s, `SELECT count(*) FROM room_transitions`); n != 3 {
+	if n := countRows(t, s, `SELECT count(*) FROM room_transitions`); n != 3 {
 		t.Errorf("%d transitions are written down", n)
 	}
-	if n := count(t, s, `SELECT count(*) FROM audit_entries WHERE act LIKE 'room.%'`); n != 3 {
+	if n := countRows(t, s, `SELECT count(*) FROM audit_entries WHERE act LIKE 'room.%'`); n != 3 {
 		t.Errorf("%d transitions are in the audit", n)
 	}
 }
 
-func count(t *testing.T, s *jaritest.Server, query string) (n int) {
+func countRows(t *testing.T, s *jaritest.Server, query string) (n int) {
 	t.Helper()
 	if err := s.Pool.QueryRow(t.Context(), query).Scan(&n); err != nil {
 		t.Fatal(err)
@@ -331,7 +331,7 @@ func TestTheDialTurnsAllInstances(t *testing.T) {
 	turn(map[string]any{"state": "open"}).Want(t, http.StatusOK)
 	turn(map[string]any{"state": "closed"}).Want(t, http.StatusOK)
 	turn(map[string]any{"state": "open"}).Want(t, http.StatusConflict, fault.CodeRoomState)
-	if n := count(t, s, `SELECT count(*) FROM audit_entries WHERE act = 'room.dial' AND actor LIKE 'key:%'`); n != 4 {
+	if n := countRows(t, s, `SELECT count(*) FROM audit_entries WHERE act = 'room.dial' AND actor LIKE 'key:%'`); n != 4 {
 		t.Errorf("the audit has %d turns of the dial", n)
 	}
 }
