@@ -55,7 +55,7 @@ func inRoomAs(birthDate, method, room, rest string, body any) refusal {
 func dial(t *testing.T, s *jaritest.Server, method, room, rest string, body any) jaritest.Request {
 	t.Helper()
 	return jaritest.JSON(method, "/admin/v1/rooms/"+jaritest.Small+"."+room+rest, body).
-		With("Authorization", "Bearer "+s.AdminKey(t, "publisher"))
+		With("Authorization", "Bearer "+s.AdminKey(t, "operator"))
 }
 
 // announced is the room of a draw whose value is due.

@@ -308,7 +308,7 @@ func TestTheDialTurnsAllInstances(t *testing.T) {
 	other := s.Another(t)
 	s.Clock.Set(jaritest.Instant(jaritest.OpensF1))
 	until(t, other, httpapi.RoomStateOpen)
-	key := s.AdminKey(t, "publisher")
+	key := s.AdminKey(t, "operator")
 	turn := func(body map[string]any) jaritest.Response {
 		return s.Send(t, jaritest.JSON(http.MethodPatch, "/admin/v1/rooms/"+theRoom, body).With("Authorization", "Bearer "+key))
 	}
