@@ -21,6 +21,13 @@ func onOwnStores(t *testing.T, people int) (*jaritest.Server, *localstores.Store
 	return s, stores, s.NewCrowd(t, people, jaritest.BornForE3)
 }
 
+// onOwnStoresWith is an instance with waiting rooms whose stores the test may kill.
+func onOwnStoresWith(t *testing.T, rooms string) (*jaritest.Server, *localstores.Stores, []*jaritest.Citizen) {
+	t.Helper()
+	stores := storetest.Private(t, localstores.Options{})
+	return jaritest.Start(t, jaritest.WithStores(stores), jaritest.WithRooms(rooms), jaritest.WithEnvironment("JARI_REDIS_TIMEOUT", "500ms")), stores, nil
+}
+
 // waits checks that a refusal says when to try again.
 func waits(t *testing.T, got jaritest.Response, codes ...fault.Code) {
 	t.Helper()
