@@ -10,12 +10,13 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
-	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/coreos/go-oidc/v3/oidc"
 	"github.com/jackc/pgx/v5"
 	"golang.org/x/oauth2"
+	"golang.org/x/sync/singleflight"
 
 	"jari/internal/civil"
 	"jari/internal/fault"
@@ -48,8 +49,8 @@ type provider struct {
 	rules  ProviderRules
 	client *http.Client
 
-	mu    sync.Mutex
-	found *oidc.Provider
+	looking singleflight.Group
+	found   atomic.Pointer[oidc.Provider]
 }
 
 func newProvider(rules ProviderRules) *provider {
@@ -80,20 +81,29 @@ func signInIncomplete(what string) error {
 	return fault.New(fault.Forbidden, fault.CodeSignInIncomplete).Because(errors.New("no usable " + what))
 }
 
-// discover reads the provider's own description, once.
+// discover reads the provider's own description, once. Who asks while it is read waits for the same answer, and no longer
+// than their own request.
 func (p *provider) discover(ctx context.Context) (*oidc.Provider, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.found != nil {
-		return p.found, nil
+	if found := p.found.Load(); found != nil {
+		return found, nil
 	}
-	// The provider keeps the context for fetching keys later on, so it isn't the request's; the client has a time-out.
-	found, err := oidc.NewProvider(oidc.ClientContext(context.WithoutCancel(ctx), p.client), p.rules.Issuer)
-	if err != nil {
-		return nil, providerUnavailable(err)
+	answer := p.looking.DoChan("", func() (any, error) {
+		// The provider keeps the context for fetching keys later on, so it isn't a request's; the client has a time-out.
+		found, err := oidc.NewProvider(oidc.ClientContext(context.Background(), p.client), p.rules.Issuer)
+		if err == nil {
+			p.found.Store(found)
+		}
+		return found, err
+	})
+	select {
+	case <-ctx.Done():
+		return nil, providerUnavailable(ctx.Err())
+	case r := <-answer:
+		if r.Err != nil {
+			return nil, providerUnavailable(r.Err)
+		}
+		return p.found.Load(), nil
 	}
-	p.found = found
-	return found, nil
 }
 
 func (p *provider) oauth(found *oidc.Provider) *oauth2.Config {
@@ -262,6 +272,9 @@ func (p *provider) claims(ctx context.Context, b begun, code string, now func() 
 		return c, signInRefused("no id token")
 	}
 	id, err := found.Verifier(&oidc.Config{ClientID: p.rules.ClientID, Now: now}).Verify(ctx, raw)
+	if err != nil && strings.Contains(err.Error(), "fetching keys") { // the library doesn't wrap this one
+		return c, providerUnavailable(errors.New("the provider's keys can't be read"))
+	}
 	if err != nil {
 		return c, signInRefused(err.Error())
 	}

@@ -134,6 +134,11 @@ func TestAProviderThatSaysTooLittleOrIsAway(t *testing.T) {
 	t.Parallel()
 	p := oidctest.Start(t)
 	s := atProvider(t, p)
+	p.KeysAway = true
+	first := began(t, s)
+	firstState, firstCode := p.Agree(t, first.RedirectUrl, kim)
+	handIn(t, s, first.SignIn, firstState, firstCode).Want(t, http.StatusServiceUnavailable, fault.CodeProviderUnavailable)
+	p.KeysAway = false
 	for name, claims := range map[string]map[string]any{
 		"no birth date": {"name": "남궁별이"}, "no name": {"birthdate": jaritest.BornForE3}, "a year alone": {"name": "남궁별이", "birthdate": "1964"},
 		"a date without a year": {"name": "남궁별이", "birthdate": "0000-05-05"}, "not born yet": {"name": "남궁별이", "birthdate": "2964-05-05"},

@@ -43,6 +43,8 @@ type Provider struct {
 	InUserinfo bool
 	// CodesAgain: a code may be exchanged more than once, which no honest provider allows.
 	CodesAgain bool
+	// KeysAway: its keys can't be read.
+	KeysAway bool
 
 	server *httptest.Server
 	key    *rsa.PrivateKey
@@ -70,6 +72,13 @@ func Start(t testing.TB) *Provider {
 		t.Fatal(err)
 	}
 	mux.Handle("/", provider)
+	mux.HandleFunc("/keys", func(w http.ResponseWriter, r *http.Request) {
+		if p.KeysAway {
+			http.Error(w, "not now", http.StatusBadGateway)
+			return
+		}
+		provider.ServeHTTP(w, r)
+	})
 	return p
 }
 
