@@ -81,6 +81,15 @@ func (s *Server) sites(campaign, region string) *slot.Document {
 	return d
 }
 
+// fronted is the framework's router with what is answered in front of it.
+type fronted struct {
+	*echo.Echo
+	serve http.HandlerFunc
+}
+
+// ServeHTTP answers a request.
+func (f fronted) ServeHTTP(w http.ResponseWriter, r *http.Request) { f.serve(w, r) }
+
 // front answers what nearly everybody asks, before the framework sees it: a document of what is free that was asked for
 // before, at the very same path.
 func (s *Server) front(next http.Handler) http.HandlerFunc {

@@ -95,7 +95,7 @@ func New(o Options) (http.Handler, error) {
 	if err := s.register(e); err != nil {
 		return nil, err
 	}
-	return s.front(e), nil
+	return fronted{Echo: e, serve: s.front(e)}, nil
 }
 
 // ipExtractor believes X-Forwarded-For only from the configured proxies; the framework's own default believes anybody.
