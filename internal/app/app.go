@@ -207,6 +207,10 @@ func (a *App) build(s secrets, registry *prometheus.Registry) (err error) {
 		Development: cfg.Environment == config.Development, BodyBytes: cfg.BodyBytes,
 		TrustedProxies: cfg.TrustedProxies, Blocks: httpapi.Blocks{IPv4: cfg.BlockIPv4, IPv6: cfg.BlockIPv6},
 		AllowedOrigins: cfg.AllowedOrigins,
+		Caution: httpapi.Caution{
+			SecondPerson: cfg.SecondPerson, ApprovalLifetime: cfg.ApprovalLifetime,
+			Freeze: campaign.Freeze{Before: cfg.FreezeBefore, After: cfg.FreezeAfter},
+		},
 		// A second for the answer itself: the server's own timeout only cuts the connection.
 		Deadline: cfg.RequestTimeout - time.Second, Inside: cfg.RequestsInside,
 	})

@@ -135,6 +135,11 @@ type Config struct {
 	Reminders     bool `env:"JARI_REMINDERS"      envDefault:"true" doc:"whether people are reminded of their booking the day before"`
 	RemindersFrom int  `env:"JARI_REMINDERS_FROM" envDefault:"10"   doc:"hour of the day, in the zone of the campaign, from which reminders are sent"`
 	RemindersTo   int  `env:"JARI_REMINDERS_TO"   envDefault:"20"   doc:"hour of the day until which reminders are sent; what couldn't be sent until then is dropped"`
+
+	SecondPerson     []string      `env:"JARI_SECOND_PERSON"                        doc:"what another administrator's key must approve, separated by commas: publish (any version), close_early (somebody loses a time to book), loosen (somebody gains one); nothing by default"`
+	ApprovalLifetime time.Duration `env:"JARI_APPROVAL_LIFETIME" envDefault:"1h"    doc:"how long a proposal waits to be approved and used"`
+	FreezeBefore     time.Duration `env:"JARI_FREEZE_BEFORE"     envDefault:"0s"    doc:"how long before a wave opens nothing is published and no slot is changed over the API, unless an owner and a second person override it; 0s doesn't freeze"`
+	FreezeAfter      time.Duration `env:"JARI_FREEZE_AFTER"      envDefault:"0s"    doc:"how long after a wave opened the same holds"`
 }
 
 // Load reads the environment, as KEY=VALUE pairs, and validates it.
@@ -262,6 +267,11 @@ func (c Config) Validate() error {
 			refuse("JARI_ALLOWED_ORIGINS", "%q isn't an origin such as https://booking.example.org", origin)
 		}
 	}
+	for _, act := range c.SecondPerson {
+		if !slices.Contains([]string{"publish", "close_early", "loosen"}, act) {
+			refuse("JARI_SECOND_PERSON", "has %q and must be of publish, close_early and loosen", act)
+		}
+	}
 	// A region of another form belongs to no phone: every citizen would be refused, one by one.
 	if !region.MatchString(c.PhoneRegion) {
 		refuse("JARI_PHONE_REGION", "is %q and must be two capital letters such as KR", c.PhoneRegion)
@@ -330,6 +340,9 @@ func (c Config) Validate() error {
 		{"JARI_CLOCK_SKEW", int64(c.ClockSkew), int64(10 * time.Millisecond), int64(time.Minute), "", true},
 		{"JARI_RULES_CONFIRMED", int64(c.RulesConfirmed), int64(2 * time.Second), int64(MaxRulesConfirmed), "", true},
 		{"JARI_SMS_TIMEOUT", int64(c.SMSTimeout), int64(time.Second), int64(30 * time.Second), "", true},
+		{"JARI_APPROVAL_LIFETIME", int64(c.ApprovalLifetime), int64(time.Minute), int64(7 * 24 * time.Hour), "", true},
+		{"JARI_FREEZE_BEFORE", int64(c.FreezeBefore), 0, int64(7 * 24 * time.Hour), "", true},
+		{"JARI_FREEZE_AFTER", int64(c.FreezeAfter), 0, int64(7 * 24 * time.Hour), "", true},
 	} {
 		if limit.value >= limit.least && limit.value <= limit.most {
 			continue

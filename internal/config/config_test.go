@@ -233,6 +233,9 @@ var limits = []struct{ variable, below, least, most, above string }{
 	{"JARI_CLOCK_SKEW", "9ms", "10ms", "1m", "1m1ms"},
 	{"JARI_RULES_CONFIRMED", "1.999s", "2s", "1m", "1m1ms"},
 	{"JARI_SMS_TIMEOUT", "999ms", "1s", "30s", "30s1ms"},
+	{"JARI_APPROVAL_LIFETIME", "59s", "1m", "168h", "168h1s"},
+	{"JARI_FREEZE_BEFORE", "-1ms", "0s", "168h", "168h1s"},
+	{"JARI_FREEZE_AFTER", "-1ms", "0s", "168h", "168h1s"},
 }
 
 func TestLimitsHoldAtTheirEdges(t *testing.T) {

@@ -82,6 +82,11 @@ const (
 	// CodeKeyOfOtherEnvironment is a key of development in production, or the reverse.
 	CodeKeyOfOtherEnvironment Code = "key_of_other_environment"
 	CodeKeyNotFound           Code = "key_not_found"
+	CodeChangeFrozen          Code = "change_frozen"        // an opening is near; says until when
+	CodeSecondPersonNeeded    Code = "second_person_needed" // with the approval that is waited for
+	CodeSamePerson            Code = "same_person"          // nobody approves what they proposed
+	CodeApprovalNotFound      Code = "approval_not_found"
+	CodeApprovalOver          Code = "approval_over"      // expired, or somebody else has approved it
 	CodeNotPublishable        Code = "not_publishable"    // with the check that says why
 	CodeEffectiveTooSoon      Code = "effective_too_soon" // not every instance could know it by then
 	CodeVersionNotFound       Code = "version_not_found"

@@ -61,11 +61,13 @@ func (s *Server) PublishVersion(ctx context.Context, r PublishVersionRequestObje
 	if !report.Publishable {
 		return nil, fault.New(fault.Conflict, fault.CodeNotPublishable).With(shown)
 	}
-	publication := campaign.Publication{Document: report.Compiled.Document, After: r.Body.AfterVersion, By: keyOf(ctx).ID}
+	publication := campaign.Publication{
+		Document: report.Compiled.Document, After: r.Body.AfterVersion, By: keyOf(ctx).ID, Reason: orElse(r.Body.OverrideFreeze, ""),
+	}
 	if r.Body.EffectiveAt != nil {
 		publication.EffectiveAt = *r.Body.EffectiveAt
 	}
-	v, published, err := s.publish(ctx, publication)
+	v, published, err := s.publish(ctx, publication, act{does: report.Does(), request: r.Body, override: r.Body.OverrideFreeze})
 	switch {
 	case err != nil:
 		return nil, err
@@ -82,11 +84,20 @@ func (s *Server) RollbackVersion(ctx context.Context, r RollbackVersionRequestOb
 	if err != nil {
 		return nil, err
 	}
-	publication := campaign.Publication{Document: d, By: keyOf(ctx).ID, RollbackOf: r.Version}
-	if r.Body != nil && r.Body.EffectiveAt != nil {
-		publication.EffectiveAt = *r.Body.EffectiveAt
+	raw, err := json.Marshal(d)
+	if err != nil {
+		return nil, fmt.Errorf("encoding a document: %w", err)
 	}
-	v, published, err := s.publish(ctx, publication)
+	report := s.Campaigns.Check(raw)
+	a := act{does: report.Does(), request: map[string]any{"rollback_to": r.Version, "with": r.Body}}
+	publication := campaign.Publication{Document: d, By: keyOf(ctx).ID, RollbackOf: r.Version}
+	if r.Body != nil {
+		if r.Body.EffectiveAt != nil {
+			publication.EffectiveAt = *r.Body.EffectiveAt
+		}
+		a.override, publication.Reason = r.Body.OverrideFreeze, orElse(r.Body.OverrideFreeze, "")
+	}
+	v, published, err := s.publish(ctx, publication, a)
 	switch {
 	case err != nil:
 		return nil, err
@@ -107,7 +118,16 @@ func (s *Server) ChangeSlot(ctx context.Context, r ChangeSlotRequestObject) (Cha
 	if err != nil {
 		return nil, err
 	}
-	now, err := s.Slots.Change(ctx, c.ID, place.ID, slot.Change{Capacity: r.Body.Capacity, State: (*slot.State)(r.Body.State)})
+	done, err := s.allow(ctx, act{
+		subject: c.ID + "/slot/" + r.Slot, campaign: c.ID, request: r.Body, override: r.Body.OverrideFreeze,
+	})
+	if err != nil {
+		return nil, err
+	}
+	now, err := s.Slots.Change(ctx, c.ID, place.ID, slot.Change{
+		Capacity: r.Body.Capacity, State: (*slot.State)(r.Body.State), Reason: orElse(r.Body.OverrideFreeze, ""),
+	})
+	done(err)
 	if err != nil {
 		return nil, err
 	}
@@ -119,8 +139,24 @@ func (s *Server) ChangeSlot(ctx context.Context, r ChangeSlotRequestObject) (Cha
 	}, nil
 }
 
-func (s *Server) publish(ctx context.Context, p campaign.Publication) (Version, bool, error) {
+func (s *Server) publish(ctx context.Context, p campaign.Publication, a act) (Version, bool, error) {
+	versions, err := s.Campaigns.Versions(ctx, p.Document.ID)
+	if err != nil {
+		return Version{}, false, err
+	}
+	if len(versions) > 0 {
+		a.based = versions[0].Number
+		if p.After == nil {
+			p.After = &a.based // what was allowed was allowed on top of this one
+		}
+	}
+	a.subject, a.campaign = p.Document.ID, p.Document.ID
+	done, err := s.allow(ctx, a)
+	if err != nil {
+		return Version{}, false, err
+	}
 	v, published, err := s.Campaigns.Publish(ctx, p)
+	done(err)
 	if err != nil {
 		return Version{}, false, err
 	}

@@ -65,6 +65,30 @@ func (e AdminRole) Valid() bool {
 	}
 }
 
+// Defines values for ApprovalState.
+const (
+	ApprovalStateApproved ApprovalState = "approved"
+	ApprovalStateOver     ApprovalState = "over"
+	ApprovalStateUsed     ApprovalState = "used"
+	ApprovalStateWaiting  ApprovalState = "waiting"
+)
+
+// Valid indicates whether the value is a known member of the ApprovalState enum.
+func (e ApprovalState) Valid() bool {
+	switch e {
+	case ApprovalStateApproved:
+		return true
+	case ApprovalStateOver:
+		return true
+	case ApprovalStateUsed:
+		return true
+	case ApprovalStateWaiting:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for BookingStatus.
 const (
 	BookingStatusActive    BookingStatus = "active"
@@ -241,11 +265,14 @@ const (
 	ProblemCodeAdmissionOfAnother      ProblemCode = "admission_of_another"
 	ProblemCodeAdmissionRequired       ProblemCode = "admission_required"
 	ProblemCodeAlreadyBooked           ProblemCode = "already_booked"
+	ProblemCodeApprovalNotFound        ProblemCode = "approval_not_found"
+	ProblemCodeApprovalOver            ProblemCode = "approval_over"
 	ProblemCodeBeneficiariesLimit      ProblemCode = "beneficiaries_limit"
 	ProblemCodeBodyTooLarge            ProblemCode = "body_too_large"
 	ProblemCodeCampaignNotFound        ProblemCode = "campaign_not_found"
 	ProblemCodeCapacityBelowBooked     ProblemCode = "capacity_below_booked"
 	ProblemCodeChangeClosed            ProblemCode = "change_closed"
+	ProblemCodeChangeFrozen            ProblemCode = "change_frozen"
 	ProblemCodeCodeWrong               ProblemCode = "code_wrong"
 	ProblemCodeCodesLimit              ProblemCode = "codes_limit"
 	ProblemCodeCrossOrigin             ProblemCode = "cross_origin"
@@ -294,8 +321,10 @@ const (
 	ProblemCodeRoomNotOpen             ProblemCode = "room_not_open"
 	ProblemCodeRoomState               ProblemCode = "room_state"
 	ProblemCodeRulesUnconfirmed        ProblemCode = "rules_unconfirmed"
+	ProblemCodeSamePerson              ProblemCode = "same_person"
 	ProblemCodeSchemeNotOffered        ProblemCode = "scheme_not_offered"
 	ProblemCodeSecondPerson            ProblemCode = "second_person"
+	ProblemCodeSecondPersonNeeded      ProblemCode = "second_person_needed"
 	ProblemCodeSessionExpired          ProblemCode = "session_expired"
 	ProblemCodeSessionRequired         ProblemCode = "session_required"
 	ProblemCodeSignInIncomplete        ProblemCode = "sign_in_incomplete"
@@ -331,6 +360,10 @@ func (e ProblemCode) Valid() bool {
 		return true
 	case ProblemCodeAlreadyBooked:
 		return true
+	case ProblemCodeApprovalNotFound:
+		return true
+	case ProblemCodeApprovalOver:
+		return true
 	case ProblemCodeBeneficiariesLimit:
 		return true
 	case ProblemCodeBodyTooLarge:
@@ -340,6 +373,8 @@ func (e ProblemCode) Valid() bool {
 	case ProblemCodeCapacityBelowBooked:
 		return true
 	case ProblemCodeChangeClosed:
+		return true
+	case ProblemCodeChangeFrozen:
 		return true
 	case ProblemCodeCodeWrong:
 		return true
@@ -437,9 +472,13 @@ func (e ProblemCode) Valid() bool {
 		return true
 	case ProblemCodeRulesUnconfirmed:
 		return true
+	case ProblemCodeSamePerson:
+		return true
 	case ProblemCodeSchemeNotOffered:
 		return true
 	case ProblemCodeSecondPerson:
+		return true
+	case ProblemCodeSecondPersonNeeded:
 		return true
 	case ProblemCodeSessionExpired:
 		return true
@@ -606,6 +645,36 @@ type Alternative struct {
 	SlotId    string    `json:"slot_id"`
 	StartsAt  time.Time `json:"starts_at"`
 }
+
+// Approval defines model for Approval.
+type Approval struct {
+	// Act Why a second person is needed: `publish`, `close_early`, `loosen`, `override_freeze`, or several of them.
+	Act        string    `json:"act"`
+	ApprovalId string    `json:"approval_id"`
+	ApprovedBy *string   `json:"approved_by,omitempty"`
+	ExpiresAt  time.Time `json:"expires_at"`
+
+	// ProposedAt Real time.
+	ProposedAt time.Time `json:"proposed_at"`
+
+	// ProposedBy A key's id.
+	ProposedBy string `json:"proposed_by"`
+
+	// Request What is asked for; not in refusals.
+	Request *map[string]interface{} `json:"request,omitempty"`
+	State   ApprovalState           `json:"state"`
+
+	// Subject A campaign, or one of its slots.
+	Subject string `json:"subject"`
+}
+
+// ApprovalList defines model for ApprovalList.
+type ApprovalList struct {
+	Approvals []Approval `json:"approvals"`
+}
+
+// ApprovalState defines model for ApprovalState.
+type ApprovalState string
 
 // AuditEntry defines model for AuditEntry.
 type AuditEntry struct {
@@ -954,6 +1023,7 @@ type PhoneChangeRequest struct {
 type Problem struct {
 	// Alternatives With `slot_full`: slots with room, the nearest times at the same site first, then other sites of the region.
 	Alternatives *[]Alternative `json:"alternatives,omitempty"`
+	Approval     *Approval      `json:"approval,omitempty"`
 
 	// AttemptsLeft With `code_wrong`.
 	AttemptsLeft *int `json:"attempts_left,omitempty"`
@@ -1015,6 +1085,9 @@ type Publication struct {
 
 	// EffectiveAt From when on it counts; as soon as every instance can know it where this is left out.
 	EffectiveAt *time.Time `json:"effective_at,omitempty"`
+
+	// OverrideFreeze Why this can't wait until the freeze around an opening is over; for an owner, and another person must approve it. Goes into the audit: no personal data.
+	OverrideFreeze *string `json:"override_freeze,omitempty"`
 }
 
 // PublishedDraw The document that `jari draw verify` checks. Instants are real time.
@@ -1080,6 +1153,9 @@ type RegionName struct {
 type Rollback struct {
 	// EffectiveAt As in publishing.
 	EffectiveAt *time.Time `json:"effective_at,omitempty"`
+
+	// OverrideFreeze Why this can't wait until the freeze around an opening is over; for an owner, and another person must approve it. Goes into the audit: no personal data.
+	OverrideFreeze *string `json:"override_freeze,omitempty"`
 }
 
 // Room defines model for Room.
@@ -1271,6 +1347,9 @@ type Slot struct {
 // SlotChange What is left out stays as it is.
 type SlotChange struct {
 	Capacity *int `json:"capacity,omitempty"`
+
+	// OverrideFreeze Why this can't wait until the freeze around an opening is over; for an owner, and another person must approve it. Goes into the audit: no personal data.
+	OverrideFreeze *string `json:"override_freeze,omitempty"`
 
 	// State `closed` takes no new holds; `unreleased` exists, but isn't given away yet.
 	State *SlotState `json:"state,omitempty"`
@@ -1971,6 +2050,12 @@ func (a Reason) MarshalJSON() ([]byte, error) {
 
 // ServerInterface represents all server handlers.
 type ServerInterface interface {
+	// ListApprovals What waits for a second person, and what became of it; the newest hundred
+	// (GET /admin/v1/approvals)
+	ListApprovals(ctx echo.Context) error
+	// Approve Agree to what another person proposed
+	// (POST /admin/v1/approvals/{approval})
+	Approve(ctx echo.Context, approval string) error
 	// ListAudit Who did what, when, from where, about whom and why, newest first
 	// (GET /admin/v1/audit)
 	ListAudit(ctx echo.Context, params ListAuditParams) error
@@ -2114,6 +2199,31 @@ type ServerInterface interface {
 // ServerInterfaceWrapper converts echo contexts to parameters.
 type ServerInterfaceWrapper struct {
 	Handler ServerInterface
+}
+
+// ListApprovals converts echo context to params.
+func (w *ServerInterfaceWrapper) ListApprovals(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListApprovals(ctx)
+	return err
+}
+
+// Approve converts echo context to params.
+func (w *ServerInterfaceWrapper) Approve(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "approval" -------------
+	var approval string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "approval", ctx.Param("approval"), &approval, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter approval: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.Approve(ctx, approval)
+	return err
 }
 
 // ListAudit converts echo context to params.
@@ -3039,6 +3149,8 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.POST(options.BaseURL+"/admin/v1/campaigns/:campaign/versions", wrapper.PublishVersion, options.OperationMiddlewares["publishVersion"]...)
 	router.POST(options.BaseURL+"/admin/v1/campaigns/:campaign/versions/:version/rollback", wrapper.RollbackVersion, options.OperationMiddlewares["rollbackVersion"]...)
 	router.PATCH(options.BaseURL+"/admin/v1/campaigns/:campaign/slots/:slot", wrapper.ChangeSlot, options.OperationMiddlewares["changeSlot"]...)
+	router.GET(options.BaseURL+"/admin/v1/approvals", wrapper.ListApprovals, options.OperationMiddlewares["listApprovals"]...)
+	router.POST(options.BaseURL+"/admin/v1/approvals/:approval", wrapper.Approve, options.OperationMiddlewares["approve"]...)
 	router.GET(options.BaseURL+"/admin/v1/keys", wrapper.ListKeys, options.OperationMiddlewares["listKeys"]...)
 	router.POST(options.BaseURL+"/admin/v1/keys", wrapper.CreateKey, options.OperationMiddlewares["createKey"]...)
 	router.DELETE(options.BaseURL+"/admin/v1/keys/:key", wrapper.RevokeKey, options.OperationMiddlewares["revokeKey"]...)
@@ -3093,6 +3205,257 @@ type UnavailableApplicationProblemPlusJSONResponse struct {
 }
 
 type UnsupportedApplicationProblemPlusJSONResponse Problem
+
+type ListApprovalsRequestObject struct {
+}
+
+type ListApprovalsResponseObject interface {
+	VisitListApprovalsResponse(w http.ResponseWriter) error
+}
+
+type ListApprovals200JSONResponse ApprovalList
+
+func (response ListApprovals200JSONResponse) VisitListApprovalsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListApprovals400ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response ListApprovals400ApplicationProblemPlusJSONResponse) VisitListApprovalsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListApprovals401ApplicationProblemPlusJSONResponse struct {
+	KeyRequiredApplicationProblemPlusJSONResponse
+}
+
+func (response ListApprovals401ApplicationProblemPlusJSONResponse) VisitListApprovalsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListApprovals403ApplicationProblemPlusJSONResponse struct {
+	RoleRequiredApplicationProblemPlusJSONResponse
+}
+
+func (response ListApprovals403ApplicationProblemPlusJSONResponse) VisitListApprovalsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListApprovals500ApplicationProblemPlusJSONResponse struct {
+	InternalApplicationProblemPlusJSONResponse
+}
+
+func (response ListApprovals500ApplicationProblemPlusJSONResponse) VisitListApprovalsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListApprovals503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ListApprovals503ApplicationProblemPlusJSONResponse) VisitListApprovalsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ApproveRequestObject struct {
+	Approval string `json:"approval"`
+}
+
+type ApproveResponseObject interface {
+	VisitApproveResponse(w http.ResponseWriter) error
+}
+
+type Approve200JSONResponse Approval
+
+func (response Approve200JSONResponse) VisitApproveResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type Approve400ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response Approve400ApplicationProblemPlusJSONResponse) VisitApproveResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type Approve401ApplicationProblemPlusJSONResponse struct {
+	KeyRequiredApplicationProblemPlusJSONResponse
+}
+
+func (response Approve401ApplicationProblemPlusJSONResponse) VisitApproveResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type Approve403ApplicationProblemPlusJSONResponse struct {
+	RoleRequiredApplicationProblemPlusJSONResponse
+}
+
+func (response Approve403ApplicationProblemPlusJSONResponse) VisitApproveResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type Approve404ApplicationProblemPlusJSONResponse Problem
+
+func (response Approve404ApplicationProblemPlusJSONResponse) VisitApproveResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type Approve409ApplicationProblemPlusJSONResponse Problem
+
+func (response Approve409ApplicationProblemPlusJSONResponse) VisitApproveResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type Approve410ApplicationProblemPlusJSONResponse Problem
+
+func (response Approve410ApplicationProblemPlusJSONResponse) VisitApproveResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(410)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type Approve500ApplicationProblemPlusJSONResponse struct {
+	InternalApplicationProblemPlusJSONResponse
+}
+
+func (response Approve500ApplicationProblemPlusJSONResponse) VisitApproveResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type Approve503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response Approve503ApplicationProblemPlusJSONResponse) VisitApproveResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
 
 type ListAuditRequestObject struct {
 	Params ListAuditParams
@@ -8972,6 +9335,12 @@ func (response ResendVerification503ApplicationProblemPlusJSONResponse) VisitRes
 
 // StrictServerInterface represents all server handlers.
 type StrictServerInterface interface {
+	// ListApprovals What waits for a second person, and what became of it; the newest hundred
+	// (GET /admin/v1/approvals)
+	ListApprovals(ctx context.Context, request ListApprovalsRequestObject) (ListApprovalsResponseObject, error)
+	// Approve Agree to what another person proposed
+	// (POST /admin/v1/approvals/{approval})
+	Approve(ctx context.Context, request ApproveRequestObject) (ApproveResponseObject, error)
 	// ListAudit Who did what, when, from where, about whom and why, newest first
 	// (GET /admin/v1/audit)
 	ListAudit(ctx context.Context, request ListAuditRequestObject) (ListAuditResponseObject, error)
@@ -9122,6 +9491,54 @@ func NewStrictHandler(ssi StrictServerInterface, middlewares []StrictMiddlewareF
 type strictHandler struct {
 	ssi         StrictServerInterface
 	middlewares []StrictMiddlewareFunc
+}
+
+// ListApprovals operation middleware
+func (sh *strictHandler) ListApprovals(ctx echo.Context) error {
+	var request ListApprovalsRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListApprovals(ctx.Request().Context(), request.(ListApprovalsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListApprovals")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListApprovalsResponseObject); ok {
+		return validResponse.VisitListApprovalsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// Approve operation middleware
+func (sh *strictHandler) Approve(ctx echo.Context, approval string) error {
+	var request ApproveRequestObject
+
+	request.Approval = approval
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.Approve(ctx.Request().Context(), request.(ApproveRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "Approve")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ApproveResponseObject); ok {
+		return validResponse.VisitApproveResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
 }
 
 // ListAudit operation middleware

@@ -16,6 +16,7 @@ import (
 	"jari/internal/fault"
 	"jari/internal/identity"
 	"jari/internal/slot"
+	"jari/internal/staff"
 	"jari/internal/waitingroom"
 )
 
@@ -130,6 +131,11 @@ func (s *Server) addExtra(p *Problem, e *fault.Error) {
 	switch extra := e.Extra.(type) {
 	case CampaignCheck:
 		p.Check = &extra
+	case staff.Approval:
+		if a, err := s.approval(extra); err == nil {
+			a.Request = nil // who asks knows it
+			p.Approval = &a
+		}
 	case identity.AttemptsLeft:
 		left := int(extra)
 		p.AttemptsLeft = &left

@@ -90,6 +90,8 @@ var operations = []operation{
 	{"getRoom", viewer},
 	{"turnDial", operator},
 	{"announceValue", operator},
+	{"listApprovals", viewer},
+	{"approve", publisher},
 	{"listKeys", owner},
 	{"createKey", owner},
 	{"revokeKey", owner},

@@ -50,6 +50,7 @@ type Options struct {
 	TrustedProxies []netip.Prefix
 	Blocks         Blocks
 	AllowedOrigins []string
+	Caution        Caution
 	// Inside is how many requests may be inside at the same time.
 	Inside int
 	// Deadline is how long a request may take before it is answered that its store doesn't answer.

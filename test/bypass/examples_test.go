@@ -192,6 +192,13 @@ var examples = map[string]example{
 		},
 		answeredAgain: true, anew: true, // another key, and the audit says so
 	},
+	"approve": {
+		// Nothing is proposed here, so there is nothing to approve.
+		prepare: func(*testing.T, *world, *jaritest.Citizen) (any, map[string]string) {
+			return nil, map[string]string{"approval": "0198a3f2-0000-4000-8000-000000000000"}
+		},
+		answer: verdict{http.StatusNotFound, fault.CodeApprovalNotFound},
+	},
 	"revokeKey": {
 		prepare: func(t *testing.T, w *world, _ *jaritest.Citizen) (any, map[string]string) {
 			return nil, map[string]string{"key": strings.Split(w.AdminKey(t, "viewer"), ".")[2]}

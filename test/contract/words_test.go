@@ -350,6 +350,21 @@ var refusals = map[fault.Code]refusal{
 	fault.CodeKeyNotFound: {ask: func(t *testing.T, s *jaritest.Server) jaritest.Request {
 		return jaritest.JSON(http.MethodDelete, "/admin/v1/keys/nobody", nil).With("Authorization", "Bearer "+s.AdminKey(t, "owner"))
 	}},
+	fault.CodeChangeFrozen: {options: environment("JARI_FREEZE_BEFORE", "1h"), ask: func(t *testing.T, s *jaritest.Server) jaritest.Request {
+		return administer(t, s, http.MethodPost, "/versions/1/rollback", nil)
+	}},
+	fault.CodeSecondPersonNeeded: {options: environment("JARI_SECOND_PERSON", "publish"), ask: func(t *testing.T, s *jaritest.Server) jaritest.Request {
+		return administer(t, s, http.MethodPost, "/versions/1/rollback", nil)
+	}},
+	fault.CodeSamePerson: {options: environment("JARI_SECOND_PERSON", "publish"), ask: func(t *testing.T, s *jaritest.Server) jaritest.Request {
+		return approval(t, s, false)
+	}},
+	fault.CodeApprovalOver: {options: environment("JARI_SECOND_PERSON", "publish"), ask: func(t *testing.T, s *jaritest.Server) jaritest.Request {
+		return approval(t, s, true)
+	}},
+	fault.CodeApprovalNotFound: {ask: func(t *testing.T, s *jaritest.Server) jaritest.Request {
+		return jaritest.JSON(http.MethodPost, "/admin/v1/approvals/nothing", nil).With("Authorization", "Bearer "+s.AdminKey(t, "owner"))
+	}},
 	fault.CodeVersionNotFound: {ask: func(t *testing.T, s *jaritest.Server) jaritest.Request {
 		return administer(t, s, http.MethodPost, "/versions/999/rollback", nil)
 	}},
@@ -430,6 +445,18 @@ func atProvider(change func(state, code string) (string, string)) refusal {
 		state, code := change(p.Agree(t, in.RedirectUrl, oidctest.User{Subject: "1"}))
 		return jaritest.JSON(http.MethodPost, "/v1/sign-ins/confirm", map[string]any{"sign_in": in.SignIn, "state": state, "code": code})
 	}}
+}
+
+// approval is a request to approve what its own key proposed, or what is over.
+func approval(t *testing.T, s *jaritest.Server, over bool) jaritest.Request {
+	t.Helper()
+	proposed := administer(t, s, http.MethodPost, "/versions/1/rollback", nil)
+	id := s.Send(t, proposed).Want(t, http.StatusConflict, fault.CodeSecondPersonNeeded).Problem(t).Approval.ApprovalId
+	q := jaritest.JSON(http.MethodPost, "/admin/v1/approvals/"+id, nil).With("Authorization", proposed.Header.Get("Authorization"))
+	if over {
+		run(t, s, `UPDATE approvals SET expires_at = proposed_at`)
+	}
+	return q
 }
 
 // administer is a request with an administrator's key.
