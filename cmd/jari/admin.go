@@ -105,6 +105,7 @@ type campaignCommand struct {
 	Check    checkCommand    `cmd:"" help:"Say what publishing a campaign file would do: who may book when, what looks unintended, which cases fail."`
 	Publish  publishCommand  `cmd:"" help:"Check a campaign file with its sites and slots, and publish all of it or nothing."`
 	Versions versionsCommand `cmd:"" help:"List what was published of a campaign."`
+	Forget   forgetCommand   `cmd:"" help:"Forget a campaign whose retention is over, with everybody whom nothing else keeps."`
 	Rollback rollbackCommand `cmd:"" help:"Publish the document of an earlier version again."`
 }
 
@@ -162,6 +163,8 @@ func describe(p app.Published) string {
 type keysCommand struct {
 	Generate keysGenerateCommand `cmd:"" help:"Print three new keysets as lines for the environment. Keep them secret."`
 	Create   keysCreateCommand   `cmd:"" help:"Make a key for an administrator's program and print it, once."`
+	Rotate   keysRotateCommand   `cmd:"" help:"Print the next line of a keyset: add a key, promote it, retire the old one."`
+	Reseal   keysResealCommand   `cmd:"" help:"Seal all personal data with the newest key. Safe to break off and run again, while serving."`
 	Revoke   keysRevokeCommand   `cmd:"" help:"End a key of an administrator's program."`
 }
 

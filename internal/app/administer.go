@@ -19,6 +19,7 @@ import (
 // Office is what the commands of administrators work with: Postgres alone, without serving anything.
 type Office struct {
 	pool      *pgxpool.Pool
+	cfg       config.Config
 	Campaigns *campaign.Service
 	Staff     *staff.Service
 	Audit     *audit.Log
@@ -35,7 +36,7 @@ func OpenOffice(ctx context.Context, cfg config.Config) (*Office, error) {
 	}
 	clk := clock.NewSystem(cfg.ClockOffset)
 	return &Office{
-		pool: pool, Clock: clk,
+		pool: pool, cfg: cfg, Clock: clk,
 		Campaigns: campaign.NewService(pool, clk, cfg.RulesConfirmed, slog.New(slog.DiscardHandler)),
 		Staff:     staff.NewService(pool, clk, cfg.Environment),
 		Audit:     audit.NewLog(pool, clk, slog.New(slog.DiscardHandler), nil),

@@ -74,6 +74,7 @@ type Config struct {
 	ClockOffset     time.Duration `env:"JARI_CLOCK_OFFSET"     envDefault:"0s"    doc:"development only: how far the time that rules and people see is ahead of the real one"`
 	CrashAt         string        `env:"JARI_CRASH_AT"                            doc:"development only: the named point of the work at which this process kills itself, so that what a power cut leaves behind can be seen; see internal/crash"`
 	RulesConfirmed  time.Duration `env:"JARI_RULES_CONFIRMED"  envDefault:"5s"    doc:"how recently an instance must have confirmed the published versions to place holds"`
+	Retention       time.Duration `env:"JARI_RETENTION"        envDefault:"2160h" doc:"how long after a campaign's last slot its people stay known; jari campaign forget refuses before"`
 	SessionLifetime time.Duration `env:"JARI_SESSION_LIFETIME" envDefault:"336h"  doc:"how long a session of a person lasts"`
 
 	AdmissionLifetime time.Duration `env:"JARI_ADMISSION_LIFETIME" envDefault:"30m" doc:"how long an admission lasts without being used; each use renews it"`
@@ -324,6 +325,7 @@ func (c Config) Validate() error {
 		{"JARI_SIGN_IN_LIFETIME", int64(c.SignInLifetime), int64(time.Minute), int64(time.Hour), "", true},
 		{"JARI_CODE_LIFETIME", int64(c.CodeLifetime), int64(30 * time.Second), int64(10 * time.Minute), "", true},
 		{"JARI_CODE_RESEND_WAIT", int64(c.CodeResendWait), int64(time.Second), int64(10 * time.Minute), "", true},
+		{"JARI_RETENTION", int64(c.Retention), int64(24 * time.Hour), int64(10 * 365 * 24 * time.Hour), "", true},
 		{"JARI_SESSION_LIFETIME", int64(c.SessionLifetime), int64(time.Minute), int64(90 * 24 * time.Hour), "", true},
 		{"JARI_ADMISSION_LIFETIME", int64(c.AdmissionLifetime), int64(time.Minute), int64(24 * time.Hour), "", true},
 		{"JARI_ADMISSION_LONGEST", int64(c.AdmissionLongest), int64(time.Minute), int64(7 * 24 * time.Hour), "", true},

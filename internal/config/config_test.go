@@ -218,6 +218,7 @@ var limits = []struct{ variable, below, least, most, above string }{
 	{"JARI_SIGN_IN_LIFETIME", "59s", "1m", "1h", "1h1ms"},
 	{"JARI_CODE_LIFETIME", "29.999s", "30s", "10m", "10m1ms"},
 	{"JARI_CODE_RESEND_WAIT", "999ms", "1s", "10m", "10m1ms"},
+	{"JARI_RETENTION", "23h59m59s", "24h", "87600h", "87600h1s"},
 	{"JARI_SESSION_LIFETIME", "59s", "1m", "2160h", "2160h1s"},
 	{"JARI_ADMISSION_LIFETIME", "59s", "1m", "24h", "24h1s"},
 	{"JARI_ADMISSION_LONGEST", "59s", "1m", "168h", "168h1s"},

@@ -8,6 +8,7 @@ import (
 	"github.com/google/uuid"
 
 	"jari/internal/civil"
+	"jari/internal/keys"
 )
 
 // Person is somebody who was verified. Its fields are personal data and never logged.
@@ -53,5 +54,5 @@ func (s *Service) open(table string, id uuid.UUID, b []byte) (c sealed, err erro
 }
 
 func rowContext(table string, id uuid.UUID) []byte {
-	return []byte("jari " + table + " " + id.String())
+	return keys.RowContext(table, id.String())
 }

@@ -109,7 +109,7 @@ func (s *Service) findOrMakeSomeone(ctx context.Context, tx pgx.Tx, x someone) (
 	}
 	person := Person{Name: x.Name, BirthDate: x.BirthDate, Phone: x.Phone, Language: x.language}
 	err = tx.QueryRow(ctx, `
-		UPDATE persons SET language = $3, self_index = $4 WHERE scheme = $1 AND lookup = $2 RETURNING person_id`,
+		UPDATE persons SET language = $3, self_index = $4, verified_at = now() WHERE scheme = $1 AND lookup = $2 RETURNING person_id`,
 		x.scheme, x.lookup, x.language, self).Scan(&person.ID)
 	switch {
 	case errors.Is(err, pgx.ErrNoRows):
@@ -212,7 +212,7 @@ func (s *Service) Person(ctx context.Context, id uuid.UUID) (Person, error) {
 	p := Person{ID: id}
 	err := s.pool.QueryRow(ctx, `
 		SELECT p.sealed, p.language, p.contact_id, c.sealed FROM persons p LEFT JOIN persons c ON c.person_id = p.contact_id
-		WHERE p.person_id = $1`, id).Scan(&row, &p.Language, &contact, &contactRow)
+		WHERE p.person_id = $1 AND p.forgotten_at IS NULL`, id).Scan(&row, &p.Language, &contact, &contactRow)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return Person{}, fault.New(fault.Unauthenticated, fault.CodeSessionExpired)
 	}

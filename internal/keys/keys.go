@@ -42,11 +42,7 @@ func Generate(environment string, purpose Purpose) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("generating a keyset: %w", err)
 	}
-	var b bytes.Buffer
-	if err := insecurecleartextkeyset.Write(handle, keyset.NewBinaryWriter(&b)); err != nil {
-		return "", fmt.Errorf("writing a keyset: %w", err)
-	}
-	return strings.Join([]string{"jari", environment, string(purpose), base64.StdEncoding.EncodeToString(b.Bytes())}, ":"), nil
+	return write(handle, environment, purpose)
 }
 
 // parse reads a line made by Generate. Its errors never repeat the line.

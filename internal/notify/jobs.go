@@ -231,6 +231,9 @@ func (w *remindWorker) Work(ctx context.Context, _ *river.Job[remindArgs]) error
 	return w.s.Remind(ctx)
 }
 
+// messageDays is how long a message is kept after it was sent: long enough to answer whoever says that none came.
+const messageDays = 30
+
 // forgetWorker deletes what is over.
 type forgetWorker struct {
 	river.WorkerDefaults[forgetArgs]
@@ -239,7 +242,12 @@ type forgetWorker struct {
 
 func (w *forgetWorker) Work(ctx context.Context, _ *river.Job[forgetArgs]) error {
 	rows, err := w.s.Forget(ctx)
-	if err == nil && rows > 0 {
+	if err != nil {
+		return err
+	}
+	tag, err := w.s.Pool.Exec(ctx, `
+		DELETE FROM messages WHERE created_at < now() - make_interval(days => $1) AND settled_at IS NOT NULL`, messageDays)
+	if rows += tag.RowsAffected(); err == nil && rows > 0 {
 		w.s.Log.Info("what is over was deleted", "rows", rows)
 	}
 	return err

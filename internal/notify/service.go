@@ -168,7 +168,7 @@ type content struct {
 	Text string `json:"text"`
 }
 
-func messageContext(id uuid.UUID) []byte { return []byte("jari messages " + id.String()) }
+func messageContext(id uuid.UUID) []byte { return keys.RowContext("messages", id.String()) }
 
 func (s *Service) open(id uuid.UUID, sealed []byte) (c content, err error) {
 	plain, err := s.Data.Open(sealed, messageContext(id))

@@ -83,6 +83,10 @@ var arrows = []arrow{
 		from: "internal/notify", may: slices.Concat(small, storage),
 		why: "messages are written from the outbox's events, and booking must not wait for who reads them",
 	},
+	{
+		from: "internal/privacy", may: slices.Concat([]string{"internal/audit"}, small, storage),
+		why: "forgetting goes through the rows of several domains by their ids, and needs no word of theirs",
+	},
 	{from: "internal/audit", may: slices.Concat(small, storage), why: "everybody writes to the audit, so it can't know any of them"},
 	{
 		from: "internal/httpapi",
@@ -122,7 +126,7 @@ type ban struct {
 // data are the packages with storage of their own.
 var data = []string{
 	"internal/postgres", "internal/redis", "internal/localstores", "internal/campaign", "internal/slot", "internal/booking",
-	"internal/identity", "internal/waitingroom", "internal/notify", "internal/staff", "internal/audit", "internal/app", "test/...", "cmd/surge/...",
+	"internal/identity", "internal/waitingroom", "internal/notify", "internal/staff", "internal/audit", "internal/privacy", "internal/app", "test/...", "cmd/surge/...",
 }
 
 var bans = []ban{

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"jari/internal/app"
+	"jari/internal/config"
 )
 
 // Refresh brings what is published into the instance's memory now; by itself it does so each second.
@@ -42,6 +43,43 @@ func (s *Server) adminKey(t testing.TB, role, site string) string {
 		t.Fatal(err)
 	}
 	return text
+}
+
+// In is the same instance, for asking about another campaign. It isn't stopped by itself.
+func (s *Server) In(campaign string) *Server {
+	return &Server{
+		URL: s.URL, Campaign: campaign, Clock: s.Clock, Pool: s.Pool, Redis: s.Redis, Log: s.Log, environment: s.environment,
+		cfg: s.cfg, clock: s.clock, contract: s.contract, phones: s.phones, app: s.app,
+	}
+}
+
+// Office is what commands work with, on the instance's stores and with its environment, or what options change of it.
+func (s *Server) Office(t testing.TB, options ...Option) *app.Office {
+	t.Helper()
+	wanted := setup{environment: s.environment}
+	for _, o := range options {
+		o(&wanted)
+	}
+	cfg, err := config.Load(wanted.environment)
+	if err != nil {
+		t.Fatal(err)
+	}
+	office, err := app.OpenOffice(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(office.Close)
+	return office
+}
+
+// Variable is the value of a variable in the instance's environment.
+func (s *Server) Variable(name string) (value string) {
+	for _, v := range s.environment {
+		if rest, found := strings.CutPrefix(v, name+"="); found {
+			value = rest
+		}
+	}
+	return value
 }
 
 // ExpiredAdminKey is the key of an administrator whose time is over.
