@@ -459,3 +459,26 @@ func TestTheDemoNeedsAServer(t *testing.T) {
 	jari(t, nil, "demo", "--data", t.TempDir()).wantFault(t, "make run")
 	jari(t, nil, "demo", "--url=http://127.0.0.1:1").wantFault(t, "the demo stopped")
 }
+
+func TestKeysRotateStepByStep(t *testing.T) {
+	t.Parallel()
+	line, err := keys.Generate("production", keys.Tokens)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, step := range []string{"add", "promote", "retire"} {
+		environ := []string{"JARI_ENV=production", "JARI_TOKEN_KEYS=" + line}
+		if step == "retire" {
+			jari(t, environ, "keys", "rotate", "tokens", step).wantFault(t, "say --yes")
+		}
+		got := jari(t, environ, "keys", "rotate", "tokens", step, "--yes").want(t, "JARI_TOKEN_KEYS=jari:production:tokens:")
+		next := strings.TrimPrefix(strings.TrimSpace(got.out), "JARI_TOKEN_KEYS=")
+		if next == line {
+			t.Errorf("%s changes nothing", step)
+		}
+		line = next
+	}
+	jari(t, []string{"JARI_ENV=development", "JARI_TOKEN_KEYS=" + line}, "keys", "rotate", "tokens", "add").wantFault(t, "JARI_TOKEN_KEYS", "was made for production")
+	jari(t, nil, "keys", "rotate", "index", "add").wantFault(t, "index")
+	jari(t, nil, "keys", "rotate", "--help").want(t, "add", "promote", "retire", "reseal")
+}

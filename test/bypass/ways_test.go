@@ -13,6 +13,7 @@ import (
 	"github.com/getkin/kin-openapi/openapi3"
 
 	"jari/internal/fault"
+	"jari/internal/staff"
 	"jari/test/jaritest"
 )
 
@@ -40,6 +41,7 @@ var (
 	crossOrigin       = verdict{http.StatusForbidden, fault.CodeCrossOrigin}
 	keyRequired       = verdict{http.StatusUnauthorized, fault.CodeKeyRequired}
 	keyOfOther        = verdict{http.StatusUnauthorized, fault.CodeKeyOfOtherEnvironment}
+	roleRequired      = verdict{http.StatusForbidden, fault.CodeRoleRequired}
 	wrongMethod       = verdict{http.StatusMethodNotAllowed, fault.CodeMethodNotAllowed}
 	wrongMedia        = verdict{http.StatusUnsupportedMediaType, fault.CodeUnsupportedMedia}
 	malformed         = verdict{http.StatusBadRequest, fault.CodeMalformedJSON}
@@ -284,6 +286,11 @@ func (w *world) wrongKeys(t *testing.T, s subject) (all []way) {
 		all = append(all, way{name: name, ask: q, want: want})
 	}
 	key := w.keys[s.operation.Guard]
+	for _, role := range staff.Roles {
+		if !role.May(staff.Role(s.operation.Guard)) && w.keys[string(role)] != "" {
+			add("key of a "+string(role), roleRequired, bearer(w.keys[string(role)]))
+		}
+	}
 	parts := strings.Split(key, ".")
 	secret := parts[len(parts)-1]
 	add("no key", keyRequired, replace(s.right, "Authorization", ""))

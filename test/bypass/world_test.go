@@ -19,6 +19,7 @@ import (
 	"jari/internal/civil"
 	"jari/internal/config"
 	"jari/internal/httpapi"
+	"jari/internal/staff"
 	"jari/internal/token"
 	"jari/test/jaritest"
 )
@@ -57,9 +58,9 @@ func newWorld(t *testing.T) *world {
 	t.Helper()
 	w := &world{Server: jaritest.Start(t), other: "other-2021", keys: map[string]string{}}
 	w.PublishAlso(t, w.other)
-	for _, o := range jaritest.Operations(t) {
-		if role := o.Guard; isRole(role) && w.keys[role] == "" {
-			w.keys[role] = w.AdminKey(t, role)
+	for _, role := range staff.Roles {
+		if role != staff.Clinic { // whose key is for one site
+			w.keys[string(role)] = w.AdminKey(t, string(role))
 		}
 	}
 	var c httpapi.Campaign
