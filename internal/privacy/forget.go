@@ -97,7 +97,7 @@ func count(ctx context.Context, tx pgx.Tx, o Order) (f Forgotten, err error) {
 		SELECT (SELECT count(*) FROM persons p WHERE `+over+`),
 			(SELECT count(*) FROM here JOIN persons p USING (person_id) WHERE p.forgotten_at IS NULL AND NOT (`+over+`)),
 			(SELECT count(*) FROM messages m JOIN bookings b ON m.subject IN (
-				'booking:' || b.booking_id || ':booked', 'booking:' || b.booking_id || ':moved', 'booking:' || b.booking_id || ':cancelled')
+				'booking:' || b.booking_id || ':booked', 'booking:' || b.booking_id || ':moved', 'booking:' || b.booking_id || ':cancelled', 'booking:' || b.booking_id || ':reminder')
 				WHERE b.campaign_id = $2),
 			(SELECT count(*) FROM bookings WHERE campaign_id = $2)`, o.SeenSince, o.Campaign).
 		Scan(&f.Persons, &f.Kept, &f.Messages, &f.Bookings)
@@ -128,7 +128,7 @@ func Forget(ctx context.Context, pool *pgxpool.Pool, log *audit.Log, o Order) (f
 		tag, err := tx.Exec(ctx, `
 			DELETE FROM messages WHERE message_id IN (
 				SELECT m.message_id FROM bookings b JOIN messages m ON m.subject IN (
-					'booking:' || b.booking_id || ':booked', 'booking:' || b.booking_id || ':moved', 'booking:' || b.booking_id || ':cancelled')
+					'booking:' || b.booking_id || ':booked', 'booking:' || b.booking_id || ':moved', 'booking:' || b.booking_id || ':cancelled', 'booking:' || b.booking_id || ':reminder')
 				WHERE b.campaign_id = $1 LIMIT $2)`, o.Campaign, batch)
 		return tag.RowsAffected(), err
 	}); err != nil {
