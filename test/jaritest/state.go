@@ -130,7 +130,7 @@ func (s *Server) stateQuery(t testing.TB) string {
 	}
 	rows, err := s.Pool.Query(t.Context(), `
 		SELECT tablename FROM pg_tables WHERE schemaname = 'public'
-		AND tablename NOT IN ('leases', 'slot_changes_pushed', 'audit_chain', 'audit_unchained', 'rooms', 'room_servings') -- those are the instance's own business
+		AND tablename NOT IN ('leases', 'slot_changes_pushed', 'reminder_days', 'audit_chain', 'audit_unchained', 'rooms', 'room_servings') -- those are the instance's own business
 		ORDER BY 1`)
 	if err != nil {
 		t.Fatal(err)
