@@ -26,6 +26,7 @@ import (
 	"jari/internal/httpapi"
 	"jari/internal/identity"
 	"jari/internal/keys"
+	"jari/internal/limit"
 	"jari/internal/notify"
 	"jari/internal/postgres"
 	"jari/internal/redis"
@@ -206,6 +207,8 @@ func (a *App) build(s secrets, registry *prometheus.Registry) (err error) {
 		Clock: a.clock, Log: a.log, Metrics: registry,
 		Development: cfg.Environment == config.Development, BodyBytes: cfg.BodyBytes,
 		TrustedProxies: cfg.TrustedProxies, Blocks: httpapi.Blocks{IPv4: cfg.BlockIPv4, IPv6: cfg.BlockIPv6},
+		Rates:          httpapi.Rates{Person: cfg.RatePerson, Key: cfg.RateKey, Block: cfg.RateBlock, Verify: cfg.RateVerify},
+		Limits:         limit.New(a.redis, a.clock),
 		AllowedOrigins: cfg.AllowedOrigins,
 		Caution: httpapi.Caution{
 			SecondPerson: cfg.SecondPerson, ApprovalLifetime: cfg.ApprovalLifetime,

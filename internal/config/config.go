@@ -105,6 +105,10 @@ type Config struct {
 	CodesInAll      int            `env:"JARI_CODES_IN_ALL"      envDefault:"3000000" doc:"codes in a day of the whole deployment"`
 	BlockIPv4       int            `env:"JARI_BLOCK_IPV4"        envDefault:"24"  doc:"leading bits of an IPv4 address that make a block; loopback and private addresses are a proxy's and belong to none"`
 	BlockIPv6       int            `env:"JARI_BLOCK_IPV6"        envDefault:"56"  doc:"leading bits of an IPv6 address that make a block"`
+	RatePerson      int            `env:"JARI_RATE_PERSON" envDefault:"300"   doc:"requests in a minute of one person, besides placing and confirming; more are refused with too_many_requests"`
+	RateKey         int            `env:"JARI_RATE_KEY"    envDefault:"1200"  doc:"requests in a minute with one administrator's key"`
+	RateBlock       int            `env:"JARI_RATE_BLOCK"  envDefault:"30000" doc:"requests in a minute from one address block, besides public documents, placing and confirming"`
+	RateVerify      int            `env:"JARI_RATE_VERIFY" envDefault:"3000"  doc:"requests in a minute from one address block that begin or end a verification"`
 	PersonsPerPhone int            `env:"JARI_PERSONS_PER_PHONE" envDefault:"5"   doc:"people who may be verified with one phone; at most 100"`
 	PhoneRegion     string         `env:"JARI_PHONE_REGION"      envDefault:"KR"  doc:"region (ISO 3166) that national phone numbers belong to"`
 	PhoneRegions    []string       `env:"JARI_PHONE_REGIONS"     envDefault:"KR"  doc:"regions that codes are sent to, separated by commas"`
@@ -315,6 +319,10 @@ func (c Config) Validate() error {
 		{"JARI_SMS_RATE", int64(c.SMSRate), 1, 100_000, "messages", false},
 		{"JARI_REMINDERS_FROM", int64(c.RemindersFrom), 0, 23, "o'clock", false},
 		{"JARI_REMINDERS_TO", int64(c.RemindersTo), 1, 24, "o'clock", false},
+		{"JARI_RATE_PERSON", int64(c.RatePerson), 10, 10_000_000, "requests", false},
+		{"JARI_RATE_KEY", int64(c.RateKey), 10, 10_000_000, "requests", false},
+		{"JARI_RATE_BLOCK", int64(c.RateBlock), 10, 10_000_000, "requests", false},
+		{"JARI_RATE_VERIFY", int64(c.RateVerify), 10, 10_000_000, "requests", false},
 		{"JARI_BLOCK_IPV4", int64(c.BlockIPv4), 8, 32, "bits", false},
 		{"JARI_BLOCK_IPV6", int64(c.BlockIPv6), 16, 128, "bits", false},
 		{"JARI_DEVICE_LIFETIME", int64(c.DeviceLifetime), int64(time.Hour), int64(400 * 24 * time.Hour), "", true},

@@ -13,6 +13,7 @@ const (
 	CodeMethodNotAllowed   Code = "method_not_allowed"     // the path has other methods; see Allow
 	CodeInternal           Code = "internal"               // unexpected; nothing more is said
 	CodeStoreUnavailable   Code = "store_unavailable"      // a store can't be reached; nothing was changed
+	CodeTooManyRequests    Code = "too_many_requests"      // more than one client\'s share; says until when
 	CodeOverloaded         Code = "overloaded"             // refused early so that those inside can finish
 	CodeCrossOrigin        Code = "cross_origin"           // a page of another origin used the session cookie
 	CodeSessionRequired    Code = "session_required"       // no session, or one that can't be read

@@ -132,7 +132,8 @@ func (s *Server) register(e *echo.Echo) error {
 		if _, free := documents[echoPath(c.route.Path)]; !free { // making a document asks no store and takes microseconds
 			middlewares[id] = append(middlewares[id], s.gate.bounded(priorityOf(id), bodyBytes))
 		}
-		middlewares[id] = append(middlewares[id], deadline(s.Deadline), s.guard(g), contract.validate(c, bodyBytes))
+		middlewares[id] = append(middlewares[id], deadline(s.Deadline), s.guard(g),
+			s.spend(budgetOf(id, g, c.route.Method)), contract.validate(c, bodyBytes))
 	}
 	for _, o := range operations {
 		if _, known := contract.operations[o.id]; !known {

@@ -24,6 +24,7 @@ import (
 	"jari/internal/clock"
 	"jari/internal/fault"
 	"jari/internal/identity"
+	"jari/internal/limit"
 	"jari/internal/notify"
 	"jari/internal/slot"
 	"jari/internal/staff"
@@ -49,6 +50,8 @@ type Options struct {
 	BodyBytes      int64
 	TrustedProxies []netip.Prefix
 	Blocks         Blocks
+	Rates          Rates
+	Limits         *limit.Limiter
 	AllowedOrigins []string
 	Caution        Caution
 	// Inside is how many requests may be inside at the same time.

@@ -48,6 +48,7 @@ var problemWords = map[fault.Code][2]words{
 	fault.CodeMethodNotAllowed:   {{"이 주소에서 쓸 수 없는 방식입니다.", "허용된 방식은 Allow 머리글에 있습니다."}, {"This method isn't allowed here.", "The header Allow names those that are."}},
 	fault.CodeInternal:           {{"예상하지 못한 오류가 발생했습니다.", "문의하실 때 request_id 를 알려 주세요."}, {"Something unexpected happened.", "Please give the request_id when you ask about it."}},
 	fault.CodeStoreUnavailable:   {{"지금은 처리할 수 없습니다.", "변경된 것은 없습니다. 잠시 뒤 다시 시도해 주세요."}, {"This can't be done right now.", "Nothing was changed. Please try again in a moment."}},
+	fault.CodeTooManyRequests:    {{"요청이 너무 많습니다.", "retry_at 이후에 다시 시도해 주세요."}, {"Too many requests.", "Please try again after retry_at."}},
 	fault.CodeOverloaded:         {{"지금 이용자가 많습니다.", "변경된 것은 없습니다. 잠시 뒤 다시 시도해 주세요."}, {"Very many people are here right now.", "Nothing was changed. Please try again in a moment."}},
 	fault.CodeCrossOrigin:        {{"다른 사이트에서 보낸 요청은 받지 않습니다.", ""}, {"Requests from other sites aren't accepted.", ""}},
 	fault.CodeSessionRequired:    {{"본인 확인이 필요합니다.", "휴대전화로 본인 확인을 해 주세요."}, {"Please verify who you are.", "Verify your phone first."}},

@@ -143,6 +143,16 @@ var refusals = map[fault.Code]refusal{
 			return jaritest.JSON(http.MethodPost, "/v1/verifications", s.Stranger(jaritest.BornForE3).Claims())
 		},
 	},
+	fault.CodeTooManyRequests: {
+		options: environment("JARI_RATE_PERSON", "10"),
+		ask: func(t *testing.T, s *jaritest.Server) jaritest.Request {
+			c := s.NewCitizen(t, jaritest.BornForE3)
+			for range 12 {
+				s.Send(t, c.Request(http.MethodGet, "/v1/me", nil))
+			}
+			return c.Request(http.MethodGet, "/v1/me", nil)
+		},
+	},
 	fault.CodeSessionRequired: {ask: func(*testing.T, *jaritest.Server) jaritest.Request {
 		return jaritest.JSON(http.MethodGet, "/v1/me", nil)
 	}},

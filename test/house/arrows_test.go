@@ -87,12 +87,16 @@ var arrows = []arrow{
 		from: "internal/privacy", may: slices.Concat([]string{"internal/audit"}, small, storage),
 		why: "forgetting goes through the rows of several domains by their ids, and needs no word of theirs",
 	},
+	{
+		from: "internal/limit", may: []string{"internal/fault", "internal/clock", "internal/redis"},
+		why: "how often somebody asks is counted without knowing what for",
+	},
 	{from: "internal/audit", may: slices.Concat(small, storage), why: "everybody writes to the audit, so it can't know any of them"},
 	{
 		from: "internal/httpapi",
 		may: slices.Concat([]string{
 			"internal/waitingroom", "internal/identity", "internal/eligibility", "internal/slot", "internal/booking",
-			"internal/notify", "internal/campaign", "internal/staff", "internal/audit", "internal/web/...", "openapi",
+			"internal/notify", "internal/campaign", "internal/staff", "internal/audit", "internal/limit", "internal/web/...", "openapi",
 		}, small),
 		why: "handlers bind, call, render: stores and configuration are behind the domain, so that no SQL or key grows in a handler",
 	},
@@ -126,7 +130,8 @@ type ban struct {
 // data are the packages with storage of their own.
 var data = []string{
 	"internal/postgres", "internal/redis", "internal/localstores", "internal/campaign", "internal/slot", "internal/booking",
-	"internal/identity", "internal/waitingroom", "internal/notify", "internal/staff", "internal/audit", "internal/privacy", "internal/app", "test/...", "cmd/surge/...",
+	"internal/identity", "internal/waitingroom", "internal/notify", "internal/staff", "internal/audit", "internal/privacy", "internal/limit",
+	"internal/app", "test/...", "cmd/surge/...",
 }
 
 var bans = []ban{
