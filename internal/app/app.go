@@ -191,7 +191,7 @@ func (a *App) build(s secrets, registry *prometheus.Registry) (err error) {
 	}, a.log)
 	if a.messages, err = notify.NewService(notify.Options{
 		Pool: a.pool, Data: s.data, Sender: sender, NoticeKind: booking.NoticeKind, Notices: a.notices,
-		Stale: a.stale, Remind: a.remind, Rate: a.cfg.SMSRate,
+		Stale: a.stale, Remind: a.reminding(), Rate: a.cfg.SMSRate,
 		Forget: a.identity.Forget, Log: a.log, Workers: cfg.MessageWorkers,
 	}); err != nil {
 		return err

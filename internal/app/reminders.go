@@ -17,9 +17,6 @@ const reminderSlots = 50
 // remind makes the reminders that are due: the day before, by the campaign's own calendar, and at an hour at which a message
 // wakes nobody. Making them costs confirming nothing; a booking that is moved or cancelled first gets none.
 func (a *App) remind(ctx context.Context) error {
-	if !a.cfg.Reminders {
-		return nil
-	}
 	campaigns, err := a.campaigns.List()
 	if err != nil {
 		return err
@@ -79,4 +76,12 @@ func (a *App) remindOf(ctx context.Context, c *campaign.Campaign) error {
 			return err
 		}
 	}
+}
+
+// reminding is remind, or nil where people aren't reminded.
+func (a *App) reminding() func(context.Context) error {
+	if !a.cfg.Reminders {
+		return nil
+	}
+	return a.remind
 }

@@ -31,7 +31,7 @@ type Options struct {
 	Notices    Notices
 	// Stale tells whether a message about a booking isn't true any more; it is asked just before sending.
 	Stale func(ctx context.Context, kind Kind, campaign string, booking uuid.UUID) (bool, error)
-	// Remind makes the reminders that are due; it runs every remindEvery, on one instance.
+	// Remind makes the reminders that are due; it runs every remindEvery, on one instance. Without it nobody is reminded.
 	Remind func(ctx context.Context) error
 	// Rate is how many messages a second the gateway takes from the whole deployment; 0 is as many as there are.
 	Rate int
@@ -97,10 +97,12 @@ func NewService(o Options) (*Service, error) {
 		PeriodicJobs: []*river.PeriodicJob{
 			river.NewPeriodicJob(river.PeriodicInterval(time.Hour),
 				func() (river.JobArgs, *river.InsertOpts) { return forgetArgs{}, nil }, &river.PeriodicJobOpts{RunOnStart: true}),
-			river.NewPeriodicJob(river.PeriodicInterval(remindEvery), func() (river.JobArgs, *river.InsertOpts) {
-				return remindArgs{}, &river.InsertOpts{Priority: priorityReminders, MaxAttempts: 1}
-			}, &river.PeriodicJobOpts{RunOnStart: true}),
 		},
+	}
+	if o.Remind != nil {
+		cfg.PeriodicJobs = append(cfg.PeriodicJobs, river.NewPeriodicJob(river.PeriodicInterval(remindEvery), func() (river.JobArgs, *river.InsertOpts) {
+			return remindArgs{}, &river.InsertOpts{Priority: priorityReminders, MaxAttempts: 1}
+		}, &river.PeriodicJobOpts{RunOnStart: true}))
 	}
 	if o.Workers > 0 {
 		cfg.Queues = map[string]river.QueueConfig{river.QueueDefault: {MaxWorkers: o.Workers}}

@@ -157,6 +157,8 @@ func environment(t testing.TB, wanted setup) []string {
 		// A busy machine that takes its time isn't a store that is away.
 		"JARI_REDIS_TIMEOUT=5s",
 		"JARI_RULES_CONFIRMED=30s",
+		// They begin whenever a server does; a test of them turns them on.
+		"JARI_REMINDERS=false",
 	}
 	if wanted.stores != nil {
 		if err := postgres.Migrate(t.Context(), wanted.stores.PostgresURL()); err != nil {
