@@ -282,7 +282,7 @@ var refusals = map[fault.Code]refusal{
 		unit := s.Slot(t, jaritest.SiteOfOne, dayE3)
 		c.MustHold(t, unit)
 		// As if its time were over, and the moments in which Redis keeps it not yet.
-		found, err := s.Redis.Keys(t.Context(), "*:person:*").Result()
+		found, err := s.Redis.Keys(t.Context(), "{*:person:*").Result()
 		if err != nil || len(found) != 1 {
 			t.Fatalf("the person's hold isn't found: %v %v", found, err)
 		}
