@@ -99,9 +99,9 @@ func (adminKeyListCommand) Run(w surroundings) error {
 		return err
 	}
 	table := tabwriter.NewWriter(w.out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "key\trole\tsite\tvalid\tmade by\tname")
+	_, _ = fmt.Fprintln(table, "key\trole\tsite\tvalid\tmade by\tname")
 	for _, k := range list.Keys {
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", k.ID, k.Role, k.site(), k.state(time.Now()), k.CreatedBy, k.Name)
+		_, _ = fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", k.ID, k.Role, k.site(), k.state(time.Now()), k.CreatedBy, k.Name)
 	}
 	return table.Flush()
 }

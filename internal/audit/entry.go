@@ -103,8 +103,11 @@ func (e Entry) row(ctx context.Context, now time.Time) (row, error) {
 		name, value string
 		most        int
 	}{
-		{"actor", r.Actor, maxActorBytes}, {"address", r.From, maxActorBytes}, {"subject", r.Subject, maxSubjectBytes},
-		{"reason", r.Reason, MaxReasonBytes}, {"details", r.Details, MaxDetailsBytes},
+		{"actor", r.Actor, maxActorBytes},
+		{"address", r.From, maxActorBytes},
+		{"subject", r.Subject, maxSubjectBytes},
+		{"reason", r.Reason, MaxReasonBytes},
+		{"details", r.Details, MaxDetailsBytes},
 	} {
 		if len(text.value) > text.most || !utf8.ValidString(text.value) || bytes.IndexByte([]byte(text.value), 0) >= 0 {
 			return row{}, fmt.Errorf("the %s of %s has %d bytes and may have %d, as UTF-8", text.name, e.Act, len(text.value), text.most)

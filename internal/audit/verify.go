@@ -22,7 +22,7 @@ type Verified struct {
 }
 
 // Fault is something that an untouched audit doesn't have.
-type Fault struct {
+type Fault struct { //nolint:errname // named after what it is, and seldom used as an error
 	Number int64 // the place in the chain; zero for an entry without one
 	Entry  int64 // the entry's id; zero if there is none
 	What   string

@@ -42,7 +42,7 @@ type Line struct {
 
 const (
 	maxRooms       = 20
-	maxRoomID      = 64 // of the id in addresses
+	maxRoomID      = 64      // of the id in addresses
 	maxAdmissions  = 100_000 // a second
 	maxInside      = 10_000_000
 	defaultGrace   = 600

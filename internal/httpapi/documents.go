@@ -238,7 +238,7 @@ func (a asked) write(w http.ResponseWriter, d *slot.Document, cacheControl []str
 	if a.head {
 		return http.StatusOK, nil
 	}
-	_, err = w.Write(encoded.Body)
+	_, err = w.Write(encoded.Body) //nolint:gosec // JSON that was encoded here, sent as JSON with nosniff
 	return http.StatusOK, err
 }
 

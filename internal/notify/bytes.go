@@ -48,7 +48,7 @@ func Fit(text string) Fitted {
 		size, encodable := sizeOf(encoder.Bytes, r)
 		piece := string(r)
 		if !encodable || r == '\t' {
-			known := false
+			var known bool
 			if piece, known = spelled[r]; !known {
 				if unicode.Is(unicode.Cf, r) || unicode.Is(unicode.Mn, r) || (unicode.IsControl(r) && r != '\n') {
 					continue

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
@@ -96,7 +97,7 @@ func national(phone string) (prefix, number string) {
 		return "", strings.TrimPrefix(phone, "+")
 	}
 	dialled := phonenumbers.Format(n, phonenumbers.NATIONAL)
-	return fmt.Sprint(n.GetCountryCode()), strings.Map(func(r rune) rune {
+	return strconv.Itoa(int(n.GetCountryCode())), strings.Map(func(r rune) rune {
 		if r < '0' || r > '9' {
 			return -1
 		}

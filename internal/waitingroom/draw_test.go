@@ -11,6 +11,7 @@ import (
 	"math/bits"
 	"os"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -308,11 +309,11 @@ func TestSmallDrawsReachEveryOrder(t *testing.T) {
 		counts := map[string]float64{}
 		for s := range orders * each {
 			o := waitingroom.NewOrder(seedOf(fmt.Sprint("small ", n, s)), n)
-			order := ""
+			var order strings.Builder
 			for i := range n {
-				order += fmt.Sprint(o.Position(i))
+				order.WriteString(fmt.Sprint(o.Position(i)))
 			}
-			counts[order]++
+			counts[order.String()]++
 		}
 		chi := float64(each * (orders - len(counts)))
 		for _, c := range counts {

@@ -140,13 +140,3 @@ func (i *inside) came(ctx context.Context, room string, calls History) error {
 	}
 	return nil
 }
-
-// spend takes one of the places that a block of addresses may have in a minute. Without Redis nobody is refused for it.
-func (i *inside) spend(ctx context.Context, room, block string, now time.Time, most int) bool {
-	key := blockKey(room, block, strconv.FormatInt(now.Unix()/60, 10))
-	pipe := i.redis.Pipeline()
-	n := pipe.Incr(ctx, key)
-	pipe.Expire(ctx, key, 2*time.Minute)
-	_, err := pipe.Exec(ctx)
-	return err != nil || n.Val() <= int64(most)
-}

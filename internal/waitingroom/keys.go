@@ -12,8 +12,3 @@ func sinceKey(room string) string { return "{room:" + room + "}:since" }
 // cameKey counts who came in, by the second of the room's open time in which they were called. It is trimmed by whoever
 // leads the room.
 func cameKey(room string) string { return "{room:" + room + "}:came" }
-
-// blockKey counts the places that a block of addresses took in a minute. It expires with the minute.
-func blockKey(room, block, minute string) string {
-	return "{room:" + room + "}:block:" + block + ":" + minute
-}

@@ -37,7 +37,7 @@ func (v verdict) is(got jaritest.Response) bool {
 // TestEveryRouteRefusesEveryWayToBeWrong is the walk. An operation that is new in the contract is walked without anybody
 // remembering it; when the walk can't make a right request for it, it says what to add to the table of examples. Without a
 // right request, nobody could tell which wrong thing was refused.
-func TestEveryRouteRefusesEveryWayToBeWrong(t *testing.T) {
+func TestEveryRouteRefusesEveryWayToBeWrong(t *testing.T) { //nolint:paralleltest // one after the other: each compares all stores
 	t.Parallel()
 	w := newWorld(t)
 	all := jaritest.Operations(t)

@@ -321,7 +321,7 @@ func TestTheDialTurnsAllInstances(t *testing.T) {
 	serving := status(t, other).Serving
 	c := verified(t, s, 1, jaritest.BornForF1)[0]
 	ticket := takeTicket(t, c)
-	for int64(serving) > *ticket.Number { // places that were called before anybody had them
+	for serving > *ticket.Number { // places that were called before anybody had them
 		c = verified(t, s, 1, jaritest.BornForF1)[0]
 		ticket = takeTicket(t, c)
 	}

@@ -161,12 +161,13 @@ func (r *request) GetCodeChallenge() *oidc.CodeChallenge {
 // client is the deployment, as it was registered.
 type client struct{ inUserinfo bool }
 
-func (client) GetID() string                          { return ClientID }
-func (client) RedirectURIs() []string                 { return []string{RedirectURL} }
-func (client) PostLogoutRedirectURIs() []string       { return nil }
-func (client) ApplicationType() op.ApplicationType    { return op.ApplicationTypeWeb }
-func (client) AuthMethod() oidc.AuthMethod            { return oidc.AuthMethodBasic }
-func (client) ResponseTypes() []oidc.ResponseType     { return []oidc.ResponseType{oidc.ResponseTypeCode} }
+func (client) GetID() string                       { return ClientID }
+func (client) RedirectURIs() []string              { return []string{RedirectURL} }
+func (client) PostLogoutRedirectURIs() []string    { return nil }
+func (client) ApplicationType() op.ApplicationType { return op.ApplicationTypeWeb }
+func (client) AuthMethod() oidc.AuthMethod         { return oidc.AuthMethodBasic }
+func (client) ResponseTypes() []oidc.ResponseType  { return []oidc.ResponseType{oidc.ResponseTypeCode} }
+
 func (client) GrantTypes() []oidc.GrantType           { return []oidc.GrantType{oidc.GrantTypeCode} }
 func (client) LoginURL(id string) string              { return "/login?id=" + id }
 func (client) AccessTokenType() op.AccessTokenType    { return op.AccessTokenTypeBearer }
@@ -176,7 +177,7 @@ func (client) IsScopeAllowed(string) bool             { return true }
 func (c client) IDTokenUserinfoClaimsAssertion() bool { return !c.inUserinfo }
 func (client) ClockSkew() time.Duration               { return 0 }
 
-func (client) RestrictAdditionalIdTokenScopes() func([]string) []string {
+func (client) RestrictAdditionalIdTokenScopes() func([]string) []string { //nolint:revive // the library's name
 	return func(s []string) []string { return s }
 }
 

@@ -47,10 +47,10 @@ func (n *night) makeCrowd() {
 			if d > 0 {
 				at += r.ExpFloat64() * 60 // the family's other devices follow
 			}
-			n.add(at, uint32(id), d, false) //nolint:gosec // below mostPersons
+			n.add(at, uint32(id), d, false)
 			for _, storm := range []float64{opensAt - 60, opensAt + 5, opensAt + 180} {
 				if at < storm && r.Float64() < .12 {
-					n.add(storm+r.ExpFloat64()*4, uint32(id), d, true) //nolint:gosec // below mostPersons
+					n.add(storm+r.ExpFloat64()*4, uint32(id), d, true)
 				}
 			}
 		}

@@ -145,7 +145,7 @@ func (l *line) calledAhead(serving uint64, tell func(id uint32)) {
 		return
 	}
 	// A block that is still being handed out is looked at again.
-	for number := l.told; number < len(l.numbers) && l.n+uint64(number) < serving; number++ {
+	for number := l.told; number < len(l.numbers) && l.n+uint64(number) < serving; number++ { //nolint:gosec // an index
 		if l.numbers[number] != 0 {
 			tell(l.numbers[number] - 1)
 		}
@@ -162,7 +162,7 @@ func (n *night) draw() error {
 	var tree waitingroom.Tree
 	leaves := &leafReader{nonces: l.nonces}
 	for i, nonce := range l.nonces {
-		tree.Add(waitingroom.Leaf(room, uint64(i), nonce)) //nolint:gosec // an index
+		tree.Add(waitingroom.Leaf(room, uint64(i), nonce))
 	}
 	root := tree.Root()
 	value := binary.BigEndian.AppendUint64(nil, n.chance.Uint64())
@@ -187,7 +187,7 @@ func (n *night) draw() error {
 			n.report.Duplicates++
 		}
 		held[position] = true
-		l.order[position] = uint32(i) //nolint:gosec // an index
+		l.order[position] = uint32(i)
 	}
 	opened := time.Unix(opensAt, 0).UTC()
 	verdict, err := waitingroom.Verify(waitingroom.PublishedDraw{

@@ -253,7 +253,7 @@ func (n *night) step(second uint32) {
 		n.comeAfter(n.lateLine[number], second, 1+n.chance.ExpFloat64()*3)
 	}
 	minute := n.report.minute(second)
-	minute.Called += int(min(serving, n.in.Issued)) - int(min(n.in.Serving, n.in.Issued))
+	minute.Called += int(min(serving, n.in.Issued) - min(n.in.Serving, n.in.Issued)) //nolint:gosec // below mostPersons, and serving only rises
 	minute.Health, minute.Inside = n.controller.Health(), n.in.Inside
 	// Numbers ahead of those issued are called when somebody gets them: at once, in the next second.
 	n.in.Serving, n.in.LateServing = serving, late

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strconv"
 	"time"
 )
 
@@ -151,7 +152,7 @@ func (n *night) judgeFairness() {
 	byDevices := map[uint8]*[10]int{}
 	sum, count := map[uint8]int{}, map[uint8]int{}
 	for i, position := range l.position {
-		r.Tenths[tenth(uint64(i))][tenth(uint64(position))]++ //nolint:gosec // an index
+		r.Tenths[tenth(uint64(i))][tenth(uint64(position))]++
 		devices := n.people[l.registered[i]].devices
 		if byDevices[devices] == nil {
 			byDevices[devices] = &[10]int{}
@@ -170,7 +171,7 @@ func (n *night) judgeFairness() {
 	for devices := range uint8(1 << deviceBits) {
 		if row := byDevices[devices]; row != nil {
 			rows = append(rows, row[:])
-			r.MeanByDevices[fmt.Sprint(devices)] = sum[devices] / count[devices]
+			r.MeanByDevices[strconv.FormatUint(uint64(devices), 10)] = sum[devices] / count[devices]
 		}
 	}
 	r.FairByDevices = independent(rows)

@@ -3,6 +3,7 @@ package night
 import (
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -29,7 +30,7 @@ func (r *Report) WriteSVG(w io.Writer) error {
 		top = max(top, float64(m.Called)*1.05)
 	}
 	p := panel{&b, 0, float64(max(minutes, 1)), top}
-	p.frame("people a minute, by minutes since the opening", fmt.Sprint(minutes), fmt.Sprintf("%.0f", top))
+	p.frame("people a minute, by minutes since the opening", strconv.Itoa(minutes), fmt.Sprintf("%.0f", top))
 	for i, m := range r.Minutes {
 		p.bar(float64(i), float64(m.Admitted), "#4477aa")
 	}
@@ -43,7 +44,7 @@ func (r *Report) WriteSVG(w io.Writer) error {
 	}
 	p = panel{&b, 1, float64(max(len(r.Waiting.PerMinute), 1)), float64(most)}
 	p.frame(fmt.Sprintf("people by minutes waited for their turn (half of them at most %s, nine of ten %s)",
-		r.Waiting.P50.Round(time.Minute), r.Waiting.P90.Round(time.Minute)), fmt.Sprint(len(r.Waiting.PerMinute)), fmt.Sprint(most))
+		r.Waiting.P50.Round(time.Minute), r.Waiting.P90.Round(time.Minute)), fmt.Sprint(len(r.Waiting.PerMinute)), strconv.Itoa(most))
 	for i, n := range r.Waiting.PerMinute {
 		p.bar(float64(i), float64(n), "#4477aa")
 	}
