@@ -51,7 +51,7 @@ func budgetOf(id string, g guard, method string) budget {
 			return unlimited
 		}
 		return ofBlock
-	case person, admitted:
+	case person, entitled, admitted:
 		return ofPerson
 	default:
 		return ofKey

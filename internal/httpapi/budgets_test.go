@@ -28,3 +28,18 @@ func TestEveryOperationHasABudgetAndSaysSo(t *testing.T) {
 		}
 	}
 }
+
+// Who asks with a session has no key: of a key, all of them would share one budget.
+func TestNobodySharesABudgetWithStrangers(t *testing.T) {
+	t.Parallel()
+	for _, o := range operations {
+		b := budgetOf(o.id, o.guard, http.MethodPut)
+		_, sessions := map[guard]bool{person: true, entitled: true, admitted: true}[o.guard]
+		if sessions && b != ofPerson && b != unlimited {
+			t.Errorf("%s is asked with a session and has the budget %d", o.id, b)
+		}
+		if o.guard != public && !sessions && b != ofKey {
+			t.Errorf("%s is asked with a key and has the budget %d", o.id, b)
+		}
+	}
+}
