@@ -77,6 +77,8 @@ type bench struct {
 	parts map[string]*part
 	// promised are the bookings that clients were told of, over the whole run, warm-ups included.
 	promised, promisedNaive atomic.Int64
+	// refused are the holds that the real server refused because of too many others.
+	refused atomic.Int64
 	// seed makes the persons of the naive server, who need no row; drawn numbers them.
 	seed  uint64
 	drawn atomic.Int64
@@ -513,11 +515,15 @@ func (b *bench) account(
 	return nil
 }
 
+// askAgain is how soon a client asks again that was refused because of too many others: sooner than it is told to, so that
+// the parts are kept busy by the same number of clients. What it waits counts as its own.
+const askAgain = 20 * time.Millisecond
+
 // book returns the operation of a citizen: hold a place, confirm it. answers, if given, gets a copy of both answers.
 func (b *bench) book(slots []int64, answers *[2][]byte) load.Operation {
 	hold, confirm := b.paths()
 	bodies := holdBodies(slots)
-	return func(_ context.Context, c *load.Conn, at load.Moment) error {
+	return func(ctx context.Context, c *load.Conn, at load.Moment) error {
 		person, ok := b.rig.People.Take()
 		if !ok {
 			return errors.New("more people booked than were prepared: the machine is faster than expected; shorten --duration")
@@ -525,6 +531,11 @@ func (b *bench) book(slots []int64, answers *[2][]byte) load.Operation {
 		begun := time.Now()
 		headers := []load.Header{{Name: "Authorization", Value: "Bearer " + person.Session}, {Name: "Jari-Admission", Value: person.Admission}}
 		status, answer, err := c.Send(http.MethodPut, hold, headers, bodies[choose(person.ID, len(bodies))])
+		for err == nil && status == http.StatusServiceUnavailable && bytes.Contains(answer, []byte(`"overloaded"`)) && ctx.Err() == nil {
+			b.refused.Add(1)
+			time.Sleep(askAgain)
+			status, answer, err = c.Send(http.MethodPut, hold, headers, bodies[choose(person.ID, len(bodies))])
+		}
 		if err != nil {
 			return err
 		}

@@ -103,6 +103,9 @@ func (b *bench) report(facts rig.Facts, rows int64) bookingReport {
 			r.Notes = append(r.Notes, fmt.Sprintf("%d sends of %s were missed: nobody was free to send them.", p.missed, name))
 		}
 	}
+	if n := b.refused.Load(); n > 0 {
+		r.Notes = append(r.Notes, fmt.Sprintf("%d holds were refused because of too many others, and asked for again after %s.", n, askAgain))
+	}
 	slices.Sort(r.Notes)
 	rate := func(name string) float64 { return b.parts[name].perSecond() }
 	r.BookingsPerSecond = rate(partRealSpread)
