@@ -67,7 +67,10 @@ func (h History) Note(at time.Time, from, to uint64, keep time.Duration) History
 // since, or since they have it if that was later. While a room is paused, hand in the instant at which it was.
 func (h History) InGrace(position uint64, since, now time.Time, grace time.Duration) bool {
 	at, ok := h.CalledAt(position)
-	if !ok {
+	switch {
+	case !ok && position < h.Oldest():
+		at = h[0].At // or earlier, which makes no difference to who took a number that had been called
+	case !ok:
 		return false
 	}
 	if since.After(at) {

@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"jari/internal/clock"
+	"jari/internal/fault"
 	"jari/internal/keys"
 	"jari/internal/postgres"
 	"jari/internal/redis"
@@ -20,9 +21,12 @@ import (
 	"jari/test/storetest"
 )
 
-// An instance that vanishes leaves its lease behind; another goes on where it was, and nothing goes back.
-func TestAVanishedLeaderIsReplaced(t *testing.T) {
-	t.Parallel()
+// line is the room that lines is about.
+const line = "c.line"
+
+// lines is an instance with one room, which nobody leads yet.
+func lines(t *testing.T) (*waitingroom.Service, *pgxpool.Pool) {
+	t.Helper()
 	pool, err := postgres.Open(t.Context(), storetest.PostgresURL(t), postgres.Options{MaxConnections: 8})
 	if err != nil {
 		t.Fatal(err)
@@ -33,31 +37,35 @@ func TestAVanishedLeaderIsReplaced(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = client.Close() })
-	line, err := keys.Generate("development", keys.Tokens)
+	text, err := keys.Generate("development", keys.Tokens)
 	if err != nil {
 		t.Fatal(err)
 	}
-	sealer, err := keys.NewSealer(line, "development", keys.Tokens)
+	sealer, err := keys.NewSealer(text, "development", keys.Tokens)
 	if err != nil {
 		t.Fatal(err)
 	}
 	clk := clock.NewSystem(0)
 	plan := waitingroom.Plan{
-		Room: "c.line", Campaign: "c", OpensAt: clk.Now().Add(-time.Hour), ClosesAt: clk.Now().Add(time.Hour),
+		Room: line, Campaign: "c", OpensAt: clk.Now().Add(-time.Hour), ClosesAt: clk.Now().Add(time.Hour),
 		Rate: 10, Grace: time.Minute, LateShare: 0.1,
 	}
-	service := func() *waitingroom.Service {
-		return waitingroom.NewService(waitingroom.Options{
-			Pool: pool, Redis: client, Clock: clk, Tokens: token.NewBox(sealer, "development"),
-			Log:    slog.New(slog.NewTextHandler(io.Discard, nil)),
-			Limits: waitingroom.Limits{Admission: time.Minute, Longest: time.Hour, Queue: 1000},
-			Plans:  func() ([]waitingroom.Plan, error) { return []waitingroom.Plan{plan}, nil },
-		})
-	}
-	s := service()
+	s := waitingroom.NewService(waitingroom.Options{
+		Pool: pool, Redis: client, Clock: clk, Tokens: token.NewBox(sealer, "development"),
+		Log:    slog.New(slog.NewTextHandler(io.Discard, nil)),
+		Limits: waitingroom.Limits{Admission: time.Minute, Longest: time.Hour, Queue: 1000},
+		Plans:  func() ([]waitingroom.Plan, error) { return []waitingroom.Plan{plan}, nil },
+	})
 	if err := s.Refresh(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+	return s, pool
+}
+
+// An instance that vanishes leaves its lease behind; another goes on where it was, and nothing goes back.
+func TestAVanishedLeaderIsReplaced(t *testing.T) {
+	t.Parallel()
+	s, pool := lines(t)
 	// Somebody leads who will never come back.
 	if _, err := pool.Exec(t.Context(), `
 		UPDATE rooms SET state = 'open', serving = 3, leader = $1, leader_until = clock_timestamp() + interval '1 second'`, uuid.New()); err != nil {
@@ -77,7 +85,7 @@ func TestAVanishedLeaderIsReplaced(t *testing.T) {
 			t.Fatalf("nobody goes on: %v", seen)
 		default:
 		}
-		p, err := s.Take(ctx, plan.Room, uuid.New(), false)
+		p, err := s.Take(ctx, line, uuid.New(), false)
 		if err == nil {
 			if !p.Behind || places[p.Number] {
 				t.Fatalf("a place twice: %+v", p.Place)
@@ -97,4 +105,56 @@ func serving(t *testing.T, pool *pgxpool.Pool) (n uint64) {
 		t.Fatal(err)
 	}
 	return n
+}
+
+// However long nobody was called, who is called then may come in as called: the history of a quiet room begins somewhere too.
+func TestAQuietRoomSendsNobodyToTheLateLane(t *testing.T) {
+	t.Parallel()
+	s, pool := lines(t)
+	turn := func(change string) {
+		t.Helper()
+		if _, err := pool.Exec(t.Context(), change); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Refresh(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	comesIn := func(who string) {
+		t.Helper()
+		person := uuid.New()
+		if _, err := s.Take(t.Context(), line, person, false); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.Admit(t.Context(), waitingroom.Claim{Room: line, Person: person}); err != nil {
+			t.Errorf("%s isn't let in: %v", who, err)
+		}
+	}
+	// An hour after the last call, which went two ahead of the numbers that people have.
+	turn(`UPDATE rooms SET state = 'open', numbers = 3, serving = 5, open_ms = 1000`)
+	turn(`INSERT INTO room_servings (room_no, second, serving, late_serving) SELECT room_no, 1, 5, 0 FROM rooms`)
+	turn(`UPDATE rooms SET open_ms = 3600000`)
+	turn(`SELECT 1`)
+	comesIn("who takes a number that was called long ago")
+	comesIn("the next one")
+	person := uuid.New()
+	if _, err := s.Take(t.Context(), line, person, false); err != nil {
+		t.Fatal(err)
+	}
+	turn(`UPDATE rooms SET serving = 6, open_ms = 3601000`)
+	turn(`INSERT INTO room_servings (room_no, second, serving, late_serving) SELECT room_no, 3601, 6, 0 FROM rooms`)
+	if _, err := s.Admit(t.Context(), waitingroom.Claim{Room: line, Person: person}); err != nil {
+		t.Errorf("who was called a second ago isn't let in: %v", err)
+	}
+	// Who comes too late still is.
+	late := uuid.New()
+	if _, err := s.Take(t.Context(), line, late, false); err != nil {
+		t.Fatal(err)
+	}
+	turn(`UPDATE rooms SET serving = 7, open_ms = 7200000`)
+	turn(`INSERT INTO room_servings (room_no, second, serving, late_serving) SELECT room_no, 3602, 7, 0 FROM rooms`)
+	turn(`SELECT 1`)
+	if _, err := s.Admit(t.Context(), waitingroom.Claim{Room: line, Person: late}); fault.CodeOf(err) != fault.CodeNotYourTurn {
+		t.Errorf("who was called an hour ago and comes now: %v", err)
+	}
 }

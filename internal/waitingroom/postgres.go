@@ -35,7 +35,8 @@ func ensure(ctx context.Context, pool *pgxpool.Pool, rooms []string) error {
 	return nil
 }
 
-// load reads rooms and what they have served since the seconds that are named, in one look.
+// load reads rooms and what they have served since the seconds that are named, in one look, with what was served before: that
+// is where the calls since begin.
 func load(ctx context.Context, pool *pgxpool.Pool, ids []string, since []int64) (map[string]*Room, map[int32][]served, error) {
 	rooms, past := map[string]*Room{}, map[int32][]served{}
 	var batch pgx.Batch
@@ -51,7 +52,8 @@ func load(ctx context.Context, pool *pgxpool.Pool, ids []string, since []int64) 
 	})
 	batch.Queue(`
 		SELECT r.room_no, s.second, s.serving, s.late_serving FROM unnest($1::text[], $2::bigint[]) AS w(room_id, since)
-		JOIN rooms r USING (room_id) JOIN room_servings s ON s.room_no = r.room_no AND s.second >= w.since
+		JOIN rooms r USING (room_id) JOIN room_servings s ON s.room_no = r.room_no AND s.second >= coalesce(
+			(SELECT max(b.second) FROM room_servings b WHERE b.room_no = r.room_no AND b.second < w.since), w.since)
 		ORDER BY r.room_no, s.second`, ids, since).Query(func(rows pgx.Rows) error {
 		var no int32
 		var s served

@@ -184,9 +184,9 @@ func (s *Service) remembered(p Plan) time.Duration {
 	return p.Grace + TurnoutKeep + time.Minute
 }
 
-// histories are those of both lanes, from what was served since a second.
+// histories are those of both lanes, from what was served since a second and last before it.
 func histories(past []served, since int64) (calls, late History) {
-	if since <= 0 { // from the beginning, when nobody was called
+	if len(past) == 0 || past[0].Second >= since { // from the beginning, when nobody was called
 		past = slices.Insert(past, 0, served{})
 	}
 	for _, p := range past {
