@@ -192,7 +192,7 @@ func (a *App) build(s secrets, registry *prometheus.Registry) (err error) {
 	if a.messages, err = notify.NewService(notify.Options{
 		Pool: a.pool, Data: s.data, Sender: sender, NoticeKind: booking.NoticeKind, Notices: a.notices,
 		Stale: a.stale, Remind: a.reminding(), Rate: a.cfg.SMSRate,
-		Forget: a.identity.Forget, Log: a.log, Workers: cfg.MessageWorkers,
+		Forget: a.identity.Forget, Log: a.log, Audit: a.audit, Workers: cfg.MessageWorkers,
 	}); err != nil {
 		return err
 	}

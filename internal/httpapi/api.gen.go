@@ -182,6 +182,7 @@ const (
 	MessageKindCancelled MessageKind = "cancelled"
 	MessageKindCode      MessageKind = "code"
 	MessageKindMoved     MessageKind = "moved"
+	MessageKindReminder  MessageKind = "reminder"
 )
 
 // Valid indicates whether the value is a known member of the MessageKind enum.
@@ -194,6 +195,8 @@ func (e MessageKind) Valid() bool {
 	case MessageKindCode:
 		return true
 	case MessageKindMoved:
+		return true
+	case MessageKindReminder:
 		return true
 	default:
 		return false
@@ -230,6 +233,42 @@ func (e MessageState) Valid() bool {
 	}
 }
 
+// Defines values for MessageLanguage.
+const (
+	MessageLanguageEn MessageLanguage = "en"
+	MessageLanguageKo MessageLanguage = "ko"
+)
+
+// Valid indicates whether the value is a known member of the MessageLanguage enum.
+func (e MessageLanguage) Valid() bool {
+	switch e {
+	case MessageLanguageEn:
+		return true
+	case MessageLanguageKo:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for MessagePreviewType.
+const (
+	MessagePreviewTypeLMS MessagePreviewType = "LMS"
+	MessagePreviewTypeSMS MessagePreviewType = "SMS"
+)
+
+// Valid indicates whether the value is a known member of the MessagePreviewType enum.
+func (e MessagePreviewType) Valid() bool {
+	switch e {
+	case MessagePreviewTypeLMS:
+		return true
+	case MessagePreviewTypeSMS:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for MyCampaignStep.
 const (
 	MyCampaignStepBooked   MyCampaignStep = "booked"
@@ -251,6 +290,30 @@ func (e MyCampaignStep) Valid() bool {
 	case MyCampaignStepRegister:
 		return true
 	case MyCampaignStepWait:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for NewsKind.
+const (
+	NewsKindBooked    NewsKind = "booked"
+	NewsKindCancelled NewsKind = "cancelled"
+	NewsKindMoved     NewsKind = "moved"
+	NewsKindReminder  NewsKind = "reminder"
+)
+
+// Valid indicates whether the value is a known member of the NewsKind enum.
+func (e NewsKind) Valid() bool {
+	switch e {
+	case NewsKindBooked:
+		return true
+	case NewsKindCancelled:
+		return true
+	case NewsKindMoved:
+		return true
+	case NewsKindReminder:
 		return true
 	default:
 		return false
@@ -934,6 +997,67 @@ type MessageKind string
 // MessageState defines model for Message.State.
 type MessageState string
 
+// MessageLanguage defines model for MessageLanguage.
+type MessageLanguage string
+
+// MessagePreview defines model for MessagePreview.
+type MessagePreview struct {
+	// Bytes In CP949, as Korean gateways count: two for a syllable, one for a letter or a digit.
+	Bytes    int             `json:"bytes"`
+	Language MessageLanguage `json:"language"`
+
+	// Problems Why the words can't be set; empty where they can.
+	Problems []string `json:"problems"`
+
+	// Replaced Characters that gateways can't send, and which become a question mark.
+	Replaced []string `json:"replaced"`
+
+	// Text As a phone shows it.
+	Text string `json:"text"`
+
+	// Type What the gateway charges it as: up to 90 bytes is an SMS.
+	Type MessagePreviewType `json:"type"`
+}
+
+// MessagePreviewType What the gateway charges it as: up to 90 bytes is an SMS.
+type MessagePreviewType string
+
+// MessagePreviewList defines model for MessagePreviewList.
+type MessagePreviewList struct {
+	Previews []MessagePreview `json:"previews"`
+}
+
+// MessageText defines model for MessageText.
+type MessageText struct {
+	// Kind What people are told about their bookings; `reminder` is the day before.
+	Kind     NewsKind        `json:"kind"`
+	Language MessageLanguage `json:"language"`
+
+	// Own The campaign's own words, not those of the program.
+	Own  bool   `json:"own"`
+	Text string `json:"text"`
+}
+
+// MessageTextChange With `{title}`, `{date}`, `{time}`, `{site}`, `{address}` and `{reference}`. `{date}`, `{time}` and `{reference}` must be there; of a booking that was cancelled only `{reference}`.
+type MessageTextChange struct {
+	En *string `json:"en,omitempty"`
+	Ko *string `json:"ko,omitempty"`
+
+	// Reason Why; goes into the audit: no personal data.
+	Reason string `json:"reason"`
+}
+
+// MessageTextList defines model for MessageTextList.
+type MessageTextList struct {
+	Messages []MessageText `json:"messages"`
+}
+
+// MessageTexts With `{title}`, `{date}`, `{time}`, `{site}`, `{address}` and `{reference}`. `{date}`, `{time}` and `{reference}` must be there; of a booking that was cancelled only `{reference}`.
+type MessageTexts struct {
+	En *string `json:"en,omitempty"`
+	Ko *string `json:"ko,omitempty"`
+}
+
 // Minor defines model for Minor.
 type Minor struct {
 	// BirthDate YYYY-MM-DD; a date that exists.
@@ -992,6 +1116,9 @@ type NewKey struct {
 	// SiteId With `clinic`: the one site that the key is for.
 	SiteId *string `json:"site_id,omitempty"`
 }
+
+// NewsKind What people are told about their bookings; `reminder` is the day before.
+type NewsKind string
 
 // NextOpening The next wave that will admit this person, and from when on they can use it.
 type NextOpening struct {
@@ -1506,6 +1633,9 @@ type DatePath = CivilDate
 // IfNoneMatch defines model for IfNoneMatch.
 type IfNoneMatch = string
 
+// NewsKindPath What people are told about their bookings; `reminder` is the day before.
+type NewsKindPath = NewsKind
+
 // RegionPath defines model for RegionPath.
 type RegionPath = string
 
@@ -1611,6 +1741,12 @@ type GetRoomStatusParams struct {
 
 // CheckCampaignJSONRequestBody defines body for CheckCampaign for application/json ContentType.
 type CheckCampaignJSONRequestBody = CampaignDocument
+
+// SetMessageTextsJSONRequestBody defines body for SetMessageTexts for application/json ContentType.
+type SetMessageTextsJSONRequestBody = MessageTextChange
+
+// PreviewMessageTextsJSONRequestBody defines body for PreviewMessageTexts for application/json ContentType.
+type PreviewMessageTextsJSONRequestBody = MessageTexts
 
 // ChangeSlotJSONRequestBody defines body for ChangeSlot for application/json ContentType.
 type ChangeSlotJSONRequestBody = SlotChange
@@ -2068,6 +2204,15 @@ type ServerInterface interface {
 	// CheckCampaign What would publishing this document do?
 	// (POST /admin/v1/campaigns/{campaign}/check)
 	CheckCampaign(ctx echo.Context, campaign CampaignPath) error
+	// ListMessageTexts What people are told about their bookings, by kind and language
+	// (GET /admin/v1/campaigns/{campaign}/messages)
+	ListMessageTexts(ctx echo.Context, campaign CampaignPath) error
+	// SetMessageTexts Give a campaign its own words for a kind of message
+	// (PUT /admin/v1/campaigns/{campaign}/messages/{kind})
+	SetMessageTexts(ctx echo.Context, campaign CampaignPath, kind NewsKindPath) error
+	// PreviewMessageTexts See words as a phone would show them, and what they cost
+	// (POST /admin/v1/campaigns/{campaign}/messages/{kind}/preview)
+	PreviewMessageTexts(ctx echo.Context, campaign CampaignPath, kind NewsKindPath) error
 	// ChangeSlot Change the capacity of a slot, close it, or release it
 	// (PATCH /admin/v1/campaigns/{campaign}/slots/{slot})
 	ChangeSlot(ctx echo.Context, campaign CampaignPath, slot string) error
@@ -2297,6 +2442,70 @@ func (w *ServerInterfaceWrapper) CheckCampaign(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.CheckCampaign(ctx, campaign)
+	return err
+}
+
+// ListMessageTexts converts echo context to params.
+func (w *ServerInterfaceWrapper) ListMessageTexts(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "campaign" -------------
+	var campaign CampaignPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "campaign", ctx.Param("campaign"), &campaign, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter campaign: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListMessageTexts(ctx, campaign)
+	return err
+}
+
+// SetMessageTexts converts echo context to params.
+func (w *ServerInterfaceWrapper) SetMessageTexts(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "campaign" -------------
+	var campaign CampaignPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "campaign", ctx.Param("campaign"), &campaign, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter campaign: %s", err))
+	}
+
+	// ------------- Path parameter "kind" -------------
+	var kind NewsKindPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "kind", ctx.Param("kind"), &kind, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter kind: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.SetMessageTexts(ctx, campaign, kind)
+	return err
+}
+
+// PreviewMessageTexts converts echo context to params.
+func (w *ServerInterfaceWrapper) PreviewMessageTexts(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "campaign" -------------
+	var campaign CampaignPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "campaign", ctx.Param("campaign"), &campaign, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter campaign: %s", err))
+	}
+
+	// ------------- Path parameter "kind" -------------
+	var kind NewsKindPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "kind", ctx.Param("kind"), &kind, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter kind: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.PreviewMessageTexts(ctx, campaign, kind)
 	return err
 }
 
@@ -3152,6 +3361,9 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.POST(options.BaseURL+"/admin/v1/campaigns/:campaign/versions", wrapper.PublishVersion, options.OperationMiddlewares["publishVersion"]...)
 	router.POST(options.BaseURL+"/admin/v1/campaigns/:campaign/versions/:version/rollback", wrapper.RollbackVersion, options.OperationMiddlewares["rollbackVersion"]...)
 	router.PATCH(options.BaseURL+"/admin/v1/campaigns/:campaign/slots/:slot", wrapper.ChangeSlot, options.OperationMiddlewares["changeSlot"]...)
+	router.GET(options.BaseURL+"/admin/v1/campaigns/:campaign/messages", wrapper.ListMessageTexts, options.OperationMiddlewares["listMessageTexts"]...)
+	router.PUT(options.BaseURL+"/admin/v1/campaigns/:campaign/messages/:kind", wrapper.SetMessageTexts, options.OperationMiddlewares["setMessageTexts"]...)
+	router.POST(options.BaseURL+"/admin/v1/campaigns/:campaign/messages/:kind/preview", wrapper.PreviewMessageTexts, options.OperationMiddlewares["previewMessageTexts"]...)
 	router.GET(options.BaseURL+"/admin/v1/approvals", wrapper.ListApprovals, options.OperationMiddlewares["listApprovals"]...)
 	router.POST(options.BaseURL+"/admin/v1/approvals/:approval", wrapper.Approve, options.OperationMiddlewares["approve"]...)
 	router.GET(options.BaseURL+"/admin/v1/keys", wrapper.ListKeys, options.OperationMiddlewares["listKeys"]...)
@@ -3888,6 +4100,494 @@ type CheckCampaign503ApplicationProblemPlusJSONResponse struct {
 }
 
 func (response CheckCampaign503ApplicationProblemPlusJSONResponse) VisitCheckCampaignResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListMessageTextsRequestObject struct {
+	Campaign CampaignPath `json:"campaign"`
+}
+
+type ListMessageTextsResponseObject interface {
+	VisitListMessageTextsResponse(w http.ResponseWriter) error
+}
+
+type ListMessageTexts200JSONResponse MessageTextList
+
+func (response ListMessageTexts200JSONResponse) VisitListMessageTextsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListMessageTexts400ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response ListMessageTexts400ApplicationProblemPlusJSONResponse) VisitListMessageTextsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListMessageTexts401ApplicationProblemPlusJSONResponse struct {
+	KeyRequiredApplicationProblemPlusJSONResponse
+}
+
+func (response ListMessageTexts401ApplicationProblemPlusJSONResponse) VisitListMessageTextsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListMessageTexts403ApplicationProblemPlusJSONResponse struct {
+	RoleRequiredApplicationProblemPlusJSONResponse
+}
+
+func (response ListMessageTexts403ApplicationProblemPlusJSONResponse) VisitListMessageTextsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListMessageTexts404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response ListMessageTexts404ApplicationProblemPlusJSONResponse) VisitListMessageTextsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListMessageTexts429ApplicationProblemPlusJSONResponse struct {
+	TooManyApplicationProblemPlusJSONResponse
+}
+
+func (response ListMessageTexts429ApplicationProblemPlusJSONResponse) VisitListMessageTextsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListMessageTexts500ApplicationProblemPlusJSONResponse struct {
+	InternalApplicationProblemPlusJSONResponse
+}
+
+func (response ListMessageTexts500ApplicationProblemPlusJSONResponse) VisitListMessageTextsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListMessageTexts503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ListMessageTexts503ApplicationProblemPlusJSONResponse) VisitListMessageTextsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SetMessageTextsRequestObject struct {
+	Campaign CampaignPath `json:"campaign"`
+	Kind     NewsKindPath `json:"kind"`
+	Body     *SetMessageTextsJSONRequestBody
+}
+
+type SetMessageTextsResponseObject interface {
+	VisitSetMessageTextsResponse(w http.ResponseWriter) error
+}
+
+type SetMessageTexts200JSONResponse MessageTextList
+
+func (response SetMessageTexts200JSONResponse) VisitSetMessageTextsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SetMessageTexts400ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response SetMessageTexts400ApplicationProblemPlusJSONResponse) VisitSetMessageTextsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SetMessageTexts401ApplicationProblemPlusJSONResponse struct {
+	KeyRequiredApplicationProblemPlusJSONResponse
+}
+
+func (response SetMessageTexts401ApplicationProblemPlusJSONResponse) VisitSetMessageTextsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SetMessageTexts403ApplicationProblemPlusJSONResponse struct {
+	RoleRequiredApplicationProblemPlusJSONResponse
+}
+
+func (response SetMessageTexts403ApplicationProblemPlusJSONResponse) VisitSetMessageTextsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SetMessageTexts404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response SetMessageTexts404ApplicationProblemPlusJSONResponse) VisitSetMessageTextsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SetMessageTexts413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response SetMessageTexts413ApplicationProblemPlusJSONResponse) VisitSetMessageTextsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SetMessageTexts415ApplicationProblemPlusJSONResponse struct {
+	UnsupportedApplicationProblemPlusJSONResponse
+}
+
+func (response SetMessageTexts415ApplicationProblemPlusJSONResponse) VisitSetMessageTextsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SetMessageTexts429ApplicationProblemPlusJSONResponse struct {
+	TooManyApplicationProblemPlusJSONResponse
+}
+
+func (response SetMessageTexts429ApplicationProblemPlusJSONResponse) VisitSetMessageTextsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SetMessageTexts500ApplicationProblemPlusJSONResponse struct {
+	InternalApplicationProblemPlusJSONResponse
+}
+
+func (response SetMessageTexts500ApplicationProblemPlusJSONResponse) VisitSetMessageTextsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SetMessageTexts503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response SetMessageTexts503ApplicationProblemPlusJSONResponse) VisitSetMessageTextsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PreviewMessageTextsRequestObject struct {
+	Campaign CampaignPath `json:"campaign"`
+	Kind     NewsKindPath `json:"kind"`
+	Body     *PreviewMessageTextsJSONRequestBody
+}
+
+type PreviewMessageTextsResponseObject interface {
+	VisitPreviewMessageTextsResponse(w http.ResponseWriter) error
+}
+
+type PreviewMessageTexts200JSONResponse MessagePreviewList
+
+func (response PreviewMessageTexts200JSONResponse) VisitPreviewMessageTextsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PreviewMessageTexts400ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response PreviewMessageTexts400ApplicationProblemPlusJSONResponse) VisitPreviewMessageTextsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PreviewMessageTexts401ApplicationProblemPlusJSONResponse struct {
+	KeyRequiredApplicationProblemPlusJSONResponse
+}
+
+func (response PreviewMessageTexts401ApplicationProblemPlusJSONResponse) VisitPreviewMessageTextsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PreviewMessageTexts403ApplicationProblemPlusJSONResponse struct {
+	RoleRequiredApplicationProblemPlusJSONResponse
+}
+
+func (response PreviewMessageTexts403ApplicationProblemPlusJSONResponse) VisitPreviewMessageTextsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PreviewMessageTexts404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response PreviewMessageTexts404ApplicationProblemPlusJSONResponse) VisitPreviewMessageTextsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PreviewMessageTexts413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response PreviewMessageTexts413ApplicationProblemPlusJSONResponse) VisitPreviewMessageTextsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PreviewMessageTexts415ApplicationProblemPlusJSONResponse struct {
+	UnsupportedApplicationProblemPlusJSONResponse
+}
+
+func (response PreviewMessageTexts415ApplicationProblemPlusJSONResponse) VisitPreviewMessageTextsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PreviewMessageTexts429ApplicationProblemPlusJSONResponse struct {
+	TooManyApplicationProblemPlusJSONResponse
+}
+
+func (response PreviewMessageTexts429ApplicationProblemPlusJSONResponse) VisitPreviewMessageTextsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PreviewMessageTexts500ApplicationProblemPlusJSONResponse struct {
+	InternalApplicationProblemPlusJSONResponse
+}
+
+func (response PreviewMessageTexts500ApplicationProblemPlusJSONResponse) VisitPreviewMessageTextsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PreviewMessageTexts503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response PreviewMessageTexts503ApplicationProblemPlusJSONResponse) VisitPreviewMessageTextsResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -9904,6 +10604,15 @@ type StrictServerInterface interface {
 	// CheckCampaign What would publishing this document do?
 	// (POST /admin/v1/campaigns/{campaign}/check)
 	CheckCampaign(ctx context.Context, request CheckCampaignRequestObject) (CheckCampaignResponseObject, error)
+	// ListMessageTexts What people are told about their bookings, by kind and language
+	// (GET /admin/v1/campaigns/{campaign}/messages)
+	ListMessageTexts(ctx context.Context, request ListMessageTextsRequestObject) (ListMessageTextsResponseObject, error)
+	// SetMessageTexts Give a campaign its own words for a kind of message
+	// (PUT /admin/v1/campaigns/{campaign}/messages/{kind})
+	SetMessageTexts(ctx context.Context, request SetMessageTextsRequestObject) (SetMessageTextsResponseObject, error)
+	// PreviewMessageTexts See words as a phone would show them, and what they cost
+	// (POST /admin/v1/campaigns/{campaign}/messages/{kind}/preview)
+	PreviewMessageTexts(ctx context.Context, request PreviewMessageTextsRequestObject) (PreviewMessageTextsResponseObject, error)
 	// ChangeSlot Change the capacity of a slot, close it, or release it
 	// (PATCH /admin/v1/campaigns/{campaign}/slots/{slot})
 	ChangeSlot(ctx context.Context, request ChangeSlotRequestObject) (ChangeSlotResponseObject, error)
@@ -10185,6 +10894,129 @@ func (sh *strictHandler) CheckCampaign(ctx echo.Context, campaign CampaignPath) 
 		return err
 	} else if validResponse, ok := response.(CheckCampaignResponseObject); ok {
 		return validResponse.VisitCheckCampaignResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListMessageTexts operation middleware
+func (sh *strictHandler) ListMessageTexts(ctx echo.Context, campaign CampaignPath) error {
+	var request ListMessageTextsRequestObject
+
+	request.Campaign = campaign
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListMessageTexts(ctx.Request().Context(), request.(ListMessageTextsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListMessageTexts")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListMessageTextsResponseObject); ok {
+		return validResponse.VisitListMessageTextsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// SetMessageTexts operation middleware
+func (sh *strictHandler) SetMessageTexts(ctx echo.Context, campaign CampaignPath, kind NewsKindPath) error {
+	var request SetMessageTextsRequestObject
+
+	request.Campaign = campaign
+	request.Kind = kind
+
+	var body SetMessageTextsJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.SetMessageTexts(ctx.Request().Context(), request.(SetMessageTextsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "SetMessageTexts")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(SetMessageTextsResponseObject); ok {
+		return validResponse.VisitSetMessageTextsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// PreviewMessageTexts operation middleware
+func (sh *strictHandler) PreviewMessageTexts(ctx echo.Context, campaign CampaignPath, kind NewsKindPath) error {
+	var request PreviewMessageTextsRequestObject
+
+	request.Campaign = campaign
+	request.Kind = kind
+
+	var body PreviewMessageTextsJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.PreviewMessageTexts(ctx.Request().Context(), request.(PreviewMessageTextsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PreviewMessageTexts")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(PreviewMessageTextsResponseObject); ok {
+		return validResponse.VisitPreviewMessageTextsResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

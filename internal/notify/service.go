@@ -14,6 +14,7 @@ import (
 	"github.com/riverqueue/river"
 	"github.com/riverqueue/river/riverdriver/riverpgxv5"
 
+	"jari/internal/audit"
 	"jari/internal/keys"
 	"jari/internal/postgres"
 )
@@ -38,6 +39,8 @@ type Options struct {
 	// Forget deletes what is over; it runs every hour.
 	Forget func(ctx context.Context) (rows int64, err error)
 	Log    *slog.Logger
+	// Audit is where changed words are on record.
+	Audit *audit.Log
 	// Workers is how many jobs this instance works on at a time; with 0 it remembers messages and works off none.
 	Workers int
 }

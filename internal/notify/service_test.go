@@ -16,6 +16,8 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/riverqueue/river"
 
+	"jari/internal/audit"
+	"jari/internal/clock"
 	"jari/internal/fault"
 	"jari/internal/keys"
 	"jari/internal/postgres"
@@ -70,6 +72,7 @@ func setup(t *testing.T, change ...func(*Options)) *post {
 		Pool:    p.pool, Data: data, Sender: p.gateway, NoticeKind: "booking_notice",
 		Notices: func(context.Context, uuid.UUID) ([]Message, error) { return nil, nil },
 		Forget:  func(context.Context) (int64, error) { return 0, nil },
+		Audit:   audit.NewLog(p.pool, clock.NewSystem(0), slog.New(slog.DiscardHandler), nil),
 		Log:     slog.New(slog.NewJSONHandler(p.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}
 	for _, c := range change {

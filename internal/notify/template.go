@@ -3,9 +3,12 @@ package notify
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/jackc/pgx/v5"
 
+	"jari/internal/audit"
 	"jari/internal/fault"
 	"jari/internal/postgres"
 )
@@ -57,7 +60,14 @@ func Preview(kind Kind, language, template string) Previewed {
 
 // CampaignTemplates reads a campaign's own words.
 func (s *Service) CampaignTemplates(ctx context.Context, campaign string) (Templates, error) {
-	rows, err := s.Pool.Query(ctx, `SELECT kind, language, text FROM message_templates WHERE campaign_id = $1`, campaign)
+	return readTemplates(ctx, s.Pool, campaign)
+}
+
+func readTemplates(ctx context.Context, from interface {
+	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
+}, campaign string,
+) (Templates, error) {
+	rows, err := from.Query(ctx, `SELECT kind, language, text FROM message_templates WHERE campaign_id = $1`, campaign)
 	if err != nil {
 		return nil, postgres.Unreachable(fmt.Errorf("reading templates: %w", err))
 	}
@@ -77,14 +87,12 @@ func (s *Service) CampaignTemplates(ctx context.Context, campaign string) (Templ
 }
 
 // SetTemplates replaces a campaign's own words for a kind: a language that is left out is said in the words of the program
-// again. It refuses with fault.CodeInvalidRequest, naming the language. note is told in the same transaction, so that who
-// changed it is on record if and only if it is changed.
-func (s *Service) SetTemplates(
-	ctx context.Context, campaign string, kind Kind, texts map[string]string, note func(ctx context.Context, tx pgx.Tx) error,
-) error {
+// again. It refuses with fault.CodeInvalidRequest, naming the language. Who changed it and why is on record if and only if it
+// is changed; the same words again change nothing.
+func (s *Service) SetTemplates(ctx context.Context, campaign string, kind Kind, texts map[string]string, reason string) error {
 	invalid := fault.New(fault.Invalid, fault.CodeInvalidRequest)
-	for language, text := range texts {
-		for _, problem := range Check(kind, text) {
+	for _, language := range slices.Sorted(maps.Keys(texts)) {
+		for _, problem := range Check(kind, texts[language]) {
 			invalid = invalid.Field("/"+language, problem)
 		}
 	}
@@ -92,18 +100,29 @@ func (s *Service) SetTemplates(
 		return invalid
 	}
 	return postgres.InTx(ctx, s.Pool, func(tx pgx.Tx) error {
+		// One after the other: of two changes at once, all languages are those of the later one.
+		if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock(hashtextextended('templates ' || $1, 0))`, campaign); err != nil {
+			return postgres.Unreachable(fmt.Errorf("replacing templates: %w", err))
+		}
+		before, err := readTemplates(ctx, tx, campaign)
+		if err != nil || maps.Equal(before[kind], texts) {
+			return err
+		}
 		if _, err := tx.Exec(ctx, `
 			DELETE FROM message_templates WHERE campaign_id = $1 AND kind = $2`, campaign, kind); err != nil {
 			return postgres.Unreachable(fmt.Errorf("replacing templates: %w", err))
 		}
 		for language, text := range texts {
 			if _, err := tx.Exec(ctx, `
-				INSERT INTO message_templates (campaign_id, kind, language, text) VALUES ($1, $2, $3, $4)
-				ON CONFLICT (campaign_id, kind, language) DO UPDATE SET text = excluded.text, changed_at = now()`,
+				INSERT INTO message_templates (campaign_id, kind, language, text) VALUES ($1, $2, $3, $4)`,
 				campaign, kind, language, text); err != nil {
 				return postgres.Unreachable(fmt.Errorf("replacing templates: %w", err))
 			}
 		}
-		return note(ctx, tx)
+		return s.Audit.Append(ctx, tx, audit.Entry{
+			Act: "message.set_texts", Subject: campaign + "/message/" + string(kind), Reason: reason, Details: map[string]any{
+				"own": slices.Sorted(maps.Keys(texts)), "own_before": slices.Sorted(maps.Keys(before[kind])),
+			},
+		})
 	})
 }

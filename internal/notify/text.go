@@ -31,6 +31,9 @@ func CodeText(language, code string, lifetime time.Duration) string {
 // knows what for, so its words are the deployment's.
 func Kinds() []Kind { return []Kind{Booked, Moved, Cancelled, Reminder} }
 
+// Languages are those in which people are told.
+func Languages() []string { return []string{"ko", "en"} }
+
 // ownWords are the words of the program, by kind and language.
 var ownWords = map[Kind]map[string]string{
 	Booked: {
@@ -130,7 +133,7 @@ func Check(kind Kind, template string) (problems []string) {
 	if strings.ContainsFunc(template, func(r rune) bool { return r != '\n' && unicode.IsControl(r) }) {
 		note("has control characters")
 	}
-	for _, language := range []string{"ko", "en"} {
+	for _, language := range Languages() {
 		if Fit(fill(template, language, sample(language))).Cut {
 			note("becomes longer than %d bytes", MaxLMS)
 			break

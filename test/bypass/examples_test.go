@@ -186,6 +186,19 @@ var examples = map[string]example{
 		},
 		elsewhere: verdict{http.StatusNotFound, fault.CodeSlotNotFound},
 	},
+	"listMessageTexts": {anywhere: "the other campaign's people are told things too"},
+	"setMessageTexts": {
+		prepare: func(*testing.T, *world, *jaritest.Citizen) (any, map[string]string) {
+			return map[string]any{"en": "{date} {time} {reference}", "reason": "shorter words"}, map[string]string{"kind": "moved"}
+		},
+		anywhere: "the other campaign may have its own words too",
+	},
+	"previewMessageTexts": {
+		prepare: func(*testing.T, *world, *jaritest.Citizen) (any, map[string]string) {
+			return map[string]any{"en": "{date} {time} {reference}"}, map[string]string{"kind": "moved"}
+		},
+		answeredAgain: true, anywhere: "the other campaign may have its own words too",
+	},
 	"createKey": {
 		prepare: func(*testing.T, *world, *jaritest.Citizen) (any, map[string]string) {
 			return map[string]any{"name": "another", "role": "viewer"}, nil
