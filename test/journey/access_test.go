@@ -30,6 +30,8 @@ func TestKnownFailuresOfAccess(t *testing.T) {
 		"bad_cookie_is_dropped":            badCookie,
 		"development_client_in_production": otherEnvironment,
 		"six_devices_one_place":            sixDevices,
+		"age_outside":                      ageOutside,
+		"reschedule_checks_rules":          rescheduleChecksRules,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -44,6 +46,38 @@ func wantUnchanged(t *testing.T, s *jaritest.Server, before jaritest.State, afte
 	for _, change := range before.Changed(s.State(t)) {
 		t.Errorf("%s changed %s", after, change)
 	}
+}
+
+// Somebody of an age that no wave is for books nothing, whatever page they come from, and is told why.
+func ageOutside(t *testing.T) {
+	s := jaritest.Start(t)
+	unit := s.Slot(t, jaritest.SiteOfOne, dayE3)
+	for _, born := range []string{"2015-01-01", "1999-12-31"} {
+		c := s.NewCitizen(t, born)
+		c.Hold(t, unit).Want(t, http.StatusForbidden, fault.CodeNotEligible)
+	}
+	for _, born := range []string{"2999-01-01", "0003-01-01", "1964-02-30"} {
+		q := jaritest.JSON(http.MethodPost, "/v1/verifications", map[string]any{
+			"scheme": "phone", "name": "김민수", "birth_date": born, "phone": s.NewPhone(),
+		})
+		s.SendUndeclared(t, q).Want(t, http.StatusBadRequest, fault.CodeInvalidRequest)
+	}
+	s.NewCitizen(t, jaritest.BornForE3).MustBook(t, unit)
+	s.CheckBooks(t)
+}
+
+// Moving goes by the rules too: the days of the wave that one booked in, on the server, whatever the page offers.
+func rescheduleChecksRules(t *testing.T) {
+	s := jaritest.Start(t)
+	c := s.NewCitizen(t, jaritest.BornForE3)
+	booked := c.MustBook(t, s.Slot(t, jaritest.SiteOfFew, dayE3))
+	foreign := s.Slot(t, jaritest.SiteOfMany, jaritest.LastDay)
+	c.Hold(t, foreign).Want(t, http.StatusForbidden, fault.CodeNotEligible)
+	c.Hold(t, foreign, "replaces", booked.BookingId).Want(t, http.StatusForbidden, fault.CodeNotEligible)
+	if now := c.Booking(t); now.BookingId != booked.BookingId || now.Status != "active" {
+		t.Errorf("the booking became %+v", now)
+	}
+	s.CheckBooks(t)
 }
 
 func everyStepNeedsAdmission(t *testing.T) {
