@@ -38,11 +38,14 @@ type Forgotten struct {
 var ErrNotDue = errors.New("isn't to be forgotten yet")
 
 // living are the people who stay known: they have a booking, or asked for one of somebody's, in a campaign that isn't
-// forgotten. Collected once; whoever books meanwhile was verified lately, and stays for that.
+// forgotten, or a place in a waiting room that isn't over: found anew, they would be somebody else without it. Collected
+// once; whoever books meanwhile was verified lately, and stays for that.
 const living = `
 	CREATE TEMPORARY TABLE living ON COMMIT DROP AS
 	SELECT DISTINCT p.id FROM bookings b JOIN campaigns c USING (campaign_id), LATERAL (VALUES (b.person_id), (b.actor_id)) AS p (id)
-	WHERE c.forgotten_at IS NULL AND b.status IN ('active', 'cancelled')`
+	WHERE c.forgotten_at IS NULL AND b.status IN ('active', 'cancelled')
+	UNION SELECT r.person_id FROM registrations r JOIN rooms USING (room_no) WHERE rooms.state <> 'closed'
+		AND NOT EXISTS (SELECT FROM campaigns c WHERE c.forgotten_at IS NOT NULL AND starts_with(rooms.room_id, c.campaign_id || '.'))`
 
 // related joins who acts for those who stay known, as messages go to them, and those for whom somebody acts who was verified
 // lately: they have no verification of their own.

@@ -201,6 +201,32 @@ func TestForgettingACampaignShredsWhoNothingKeeps(t *testing.T) {
 	both.At(later).Do(t, http.MethodGet, "/v1/me", nil).Want(t, http.StatusOK)
 }
 
+// Who registered weeks before an opening has booked nothing yet, and would be a stranger to their own place in the line.
+func TestWhoWaitsInALineStaysKnown(t *testing.T) {
+	t.Parallel()
+	s := jaritest.Start(t)
+	registered, over, forgotten := s.NewCitizen(t, jaritest.BornForE3), s.NewCitizen(t, jaritest.BornForE3), s.NewCitizen(t, jaritest.BornForE3)
+	longAgo(t, s, registered, over, forgotten)
+	for c, room := range map[*jaritest.Citizen][2]string{
+		registered: {"another.line", "registration"}, over: {"another.past", "closed"}, forgotten: {s.Campaign + ".dropped", "registration"},
+	} {
+		if _, err := s.Pool.Exec(t.Context(), `
+			WITH room AS (INSERT INTO rooms (room_id, state, registered) VALUES ($2, $3, 1) RETURNING room_no)
+			INSERT INTO registrations (room_no, person_id, behind, place, nonce, at_ms)
+			SELECT room_no, $1, false, 0, uuid_send(gen_random_uuid()), 0 FROM room`, personOf(t, s, c), room[0], room[1]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	done, err := s.Office(t).ForgetCampaign(t.Context(), s.Campaign, "retention is over")
+	if err != nil || done.Persons != 2 {
+		t.Fatalf("%+v were forgotten, %v", done, err)
+	}
+	registered.Do(t, http.MethodGet, "/v1/me", nil).Want(t, http.StatusOK)
+	for _, c := range []*jaritest.Citizen{over, forgotten} {
+		c.Do(t, http.MethodGet, "/v1/me", nil).Want(t, http.StatusUnauthorized, fault.CodeSessionExpired)
+	}
+}
+
 func dataSealer(t *testing.T, line string) *keys.Sealer {
 	t.Helper()
 	sealer, err := keys.NewSealer(line, config.Development, keys.Data)
