@@ -135,7 +135,7 @@ func (s *Service) Approvals(ctx context.Context) ([]Approval, error) {
 }
 
 // Approve agrees to what another key proposed. It refuses with approval_not_found, approval_over, or same_person: the same
-// key, or one that either has made for the other.
+// key, or one that either has made for the other, itself or by keys in between.
 func (s *Service) Approve(ctx context.Context, id uuid.UUID, by Key) (a Approval, err error) {
 	err = postgres.InTx(ctx, s.pool, func(tx pgx.Tx) error {
 		now := s.clock.Real()
@@ -150,11 +150,11 @@ func (s *Service) Approve(ctx context.Context, id uuid.UUID, by Key) (a Approval
 		case a.ApprovedAt != nil || !now.Before(a.ExpiresAt):
 			return fault.New(fault.Gone, fault.CodeApprovalOver)
 		}
-		var madeBy string
-		if err := tx.QueryRow(ctx, `SELECT created_by FROM admin_keys WHERE key_id = $1`, a.ProposedBy).Scan(&madeBy); err != nil {
-			return postgres.Unreachable(fmt.Errorf("approving: %w", err))
+		same, err := related(ctx, tx, a.ProposedBy, by.ID)
+		if err != nil {
+			return err
 		}
-		if by.ID == a.ProposedBy || by.CreatedBy == a.ProposedBy || madeBy == by.ID {
+		if same {
 			return fault.New(fault.Conflict, fault.CodeSamePerson)
 		}
 		a.ApprovedBy, a.ApprovedAt = &by.ID, &now
@@ -166,4 +166,17 @@ func (s *Service) Approve(ctx context.Context, id uuid.UUID, by Key) (a Approval
 		})
 	})
 	return a, err
+}
+
+// related tells whether two keys are one, or one of them comes from the other.
+func related(ctx context.Context, tx pgx.Tx, one, other string) (yes bool, err error) {
+	if err := tx.QueryRow(ctx, `
+		WITH RECURSIVE line (of, key_id) AS (
+			SELECT k, k FROM unnest(ARRAY[$1, $2]::text[]) k
+			UNION SELECT line.of, a.created_by FROM line JOIN admin_keys a USING (key_id)
+		)
+		SELECT EXISTS (SELECT FROM line WHERE (of, key_id) IN (($1, $2), ($2, $1))) OR $1 = $2`, one, other).Scan(&yes); err != nil {
+		return false, postgres.Unreachable(fmt.Errorf("looking whose keys these are: %w", err))
+	}
+	return yes, nil
 }

@@ -153,7 +153,12 @@ func TestKeysOfOnePersonDontApproveEachOther(t *testing.T) {
 	var made httpapi.MadeKey
 	do(t, s, owner, http.MethodPost, "/admin/v1/keys", map[string]any{"name": "my own", "role": "publisher"}).
 		Want(t, http.StatusCreated).Into(t, &made)
-	for i, pair := range [][2]string{{owner, made.Key}, {made.Key, owner}} {
+	var between, far httpapi.MadeKey
+	do(t, s, owner, http.MethodPost, "/admin/v1/keys", map[string]any{"name": "between", "role": "owner"}).
+		Want(t, http.StatusCreated).Into(t, &between)
+	do(t, s, between.Key, http.MethodPost, "/admin/v1/keys", map[string]any{"name": "my own, too", "role": "publisher"}).
+		Want(t, http.StatusCreated).Into(t, &far)
+	for i, pair := range [][2]string{{owner, made.Key}, {made.Key, owner}, {owner, far.Key}, {far.Key, owner}} {
 		body := map[string]any{"document": changed(t, s, holdSeconds(200+i))}
 		a := waitsFor(t, do(t, s, pair[0], http.MethodPost, "/admin/v1/campaigns/"+s.Campaign+"/versions", body))
 		do(t, s, pair[1], http.MethodPost, "/admin/v1/approvals/"+a.ApprovalId, nil).Want(t, http.StatusConflict, fault.CodeSamePerson)
