@@ -14,9 +14,10 @@ import (
 // reminderSlots is how many slots one transaction makes reminders of.
 const reminderSlots = 50
 
-// remind makes the reminders that are due: the day before, by the campaign's own calendar, and at an hour at which a message
-// wakes nobody. Making them costs confirming nothing; a booking that is moved or cancelled first gets none.
-func (a *App) remind(ctx context.Context) error {
+// Remind makes the reminders that are due now; in the background that is done every few minutes. They are due the day before,
+// by the campaign's own calendar, and at an hour at which a message wakes nobody. Making them costs confirming nothing; a
+// booking that is moved or cancelled first gets none.
+func (a *App) Remind(ctx context.Context) error {
 	campaigns, err := a.campaigns.List()
 	if err != nil {
 		return err
@@ -78,10 +79,10 @@ func (a *App) remindOf(ctx context.Context, c *campaign.Campaign) error {
 	}
 }
 
-// reminding is remind, or nil where people aren't reminded.
+// reminding is Remind, or nil where people aren't reminded.
 func (a *App) reminding() func(context.Context) error {
 	if !a.cfg.Reminders {
 		return nil
 	}
-	return a.remind
+	return a.Remind
 }

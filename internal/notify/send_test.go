@@ -11,8 +11,8 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/riverqueue/river/rivertype"
 
-	"jari/internal/civil"
 	"jari/internal/audit"
+	"jari/internal/civil"
 	"jari/internal/fault"
 	"jari/internal/postgres"
 )

@@ -252,6 +252,32 @@ func (s *Server) Another(t testing.TB, options ...Option) *Server {
 	return other
 }
 
+// StartError says why an instance on the same stores, with what options change of its environment, doesn't start.
+func (s *Server) StartError(t testing.TB, options ...Option) error {
+	t.Helper()
+	wanted := setup{environment: slices.Clone(s.environment)}
+	for _, o := range options {
+		o(&wanted)
+	}
+	cfg, err := config.Load(wanted.environment)
+	if err != nil {
+		return err
+	}
+	a, err := app.New(t.Context(), cfg, slog.New(slog.DiscardHandler), app.WithClock(s.clock))
+	if err != nil {
+		return err
+	}
+	return a.Close(t.Context())
+}
+
+// Remind makes the reminders that are due now.
+func (s *Server) Remind(t testing.TB) {
+	t.Helper()
+	if err := s.app.Remind(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // Metrics is what the instance tells its operators.
 func (s *Server) Metrics(t testing.TB) string {
 	t.Helper()
