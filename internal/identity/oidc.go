@@ -261,8 +261,13 @@ func (p *provider) claims(ctx context.Context, b begun, code string, now func() 
 	}
 	ctx = oidc.ClientContext(ctx, p.client)
 	tokens, err := p.oauth(found).Exchange(ctx, code, oauth2.VerifierOption(b.Verifier))
-	if refused, ok := errors.AsType[*oauth2.RetrieveError](err); ok && refused.Response.StatusCode < http.StatusInternalServerError {
-		return c, signInRefused("the provider answers " + refused.Response.Status)
+	if refused, ok := errors.AsType[*oauth2.RetrieveError](err); ok {
+		// Without the error's text, which repeats all that the provider said.
+		says := "the provider answers " + refused.Response.Status
+		if refused.Response.StatusCode < http.StatusInternalServerError {
+			return c, signInRefused(says)
+		}
+		return c, providerUnavailable(errors.New(says))
 	}
 	if err != nil {
 		return c, providerUnavailable(err)
