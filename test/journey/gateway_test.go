@@ -79,6 +79,9 @@ func TestSlowGatewayMakesALine(t *testing.T) {
 		wantUntilWhen(t, s, p, 15*time.Second)
 		refused = c
 	}
+	if refused == nil || p.RetryAfterSeconds == nil {
+		t.Fatalf("%d codes were accepted and nobody was told until when to wait", accepted)
+	}
 	// Half of the thirty seconds may pass in the line: fifteen codes, and one for each second that asking took.
 	if most := 17 + int(time.Since(began)/time.Second); accepted < 15 || accepted > most {
 		t.Errorf("%d codes were accepted, at most %d can be sent in time", accepted, most)
