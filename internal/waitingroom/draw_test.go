@@ -11,6 +11,7 @@ import (
 	"math/bits"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -311,7 +312,7 @@ func TestSmallDrawsReachEveryOrder(t *testing.T) {
 			o := waitingroom.NewOrder(seedOf(fmt.Sprint("small ", n, s)), n)
 			var order strings.Builder
 			for i := range n {
-				order.WriteString(fmt.Sprint(o.Position(i)))
+				order.WriteString(strconv.FormatUint(o.Position(i), 10))
 			}
 			counts[order.String()]++
 		}

@@ -44,7 +44,7 @@ func (r *Report) WriteSVG(w io.Writer) error {
 	}
 	p = panel{&b, 1, float64(max(len(r.Waiting.PerMinute), 1)), float64(most)}
 	p.frame(fmt.Sprintf("people by minutes waited for their turn (half of them at most %s, nine of ten %s)",
-		r.Waiting.P50.Round(time.Minute), r.Waiting.P90.Round(time.Minute)), fmt.Sprint(len(r.Waiting.PerMinute)), strconv.Itoa(most))
+		r.Waiting.P50.Round(time.Minute), r.Waiting.P90.Round(time.Minute)), strconv.Itoa(len(r.Waiting.PerMinute)), strconv.Itoa(most))
 	for i, n := range r.Waiting.PerMinute {
 		p.bar(float64(i), float64(n), "#4477aa")
 	}
