@@ -15,7 +15,7 @@ GOLANGCI := go tool -modfile=tools/golangci-lint.mod golangci-lint
 TEST_EVENTS := .jari/test-events.json
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-edge run demo test lint format generate migrations seeded stores build clean clean-data
+.PHONY: help install install-others run demo test lint format generate migrations seeded stores build clean clean-data
 
 help: ## list these targets
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -23,9 +23,9 @@ help: ## list these targets
 install: ## install PostgreSQL and Redis or Valkey where they are missing
 	@scripts/install go stores
 
-# The edge's configuration is tested by the edge itself.
-install-edge: install
-	@scripts/install nginx
+# The edge's configuration is tested by the edge itself, and the SMS gateway's client by a gateway.
+install-others: install
+	@scripts/install nginx kannel
 
 build: ## build the binaries into bin/
 	@scripts/install go
@@ -38,7 +38,7 @@ demo: build ## walk the journey against the server of `make run`, printing each 
 	exec bin/jari demo
 
 # The events are kept for a truthful count at the end, also when tests fail.
-test: install-edge bin/stores ## run all tests on private stores, with the race detector (PACKAGES=…)
+test: install-others bin/stores ## run all tests on private stores, with the race detector (PACKAGES=…)
 	@mkdir -p .jari && rm -f $(TEST_EVENTS)
 	@bin/stores -- $(GOTESTSUM) --format pkgname --jsonfile $(TEST_EVENTS) -- -race -count=1 $(PACKAGES); \
 		status=$$?; go run ./test/tally $(TEST_EVENTS) || status=1; exit $$status

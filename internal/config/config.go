@@ -129,7 +129,7 @@ type Config struct {
 	SignInLifetime    time.Duration `env:"JARI_SIGN_IN_LIFETIME" envDefault:"10m" doc:"how long somebody may be at the provider"`
 
 	SMSGateway  string        `env:"JARI_SMS_GATEWAY"  envDefault:""    doc:"inbox (development only: messages are shown at /dev/inbox), sens (NAVER Cloud), solapi, or http (a gateway with Kannel's sendsms form); no default in production"`
-	SMSURL      string        `env:"JARI_SMS_URL"                       doc:"address of the gateway: with http of its sendsms; with sens https://sens.apigw.ntruss.com or, for the public sector, https://sens.apigw.gov-ntruss.com; with solapi https://api.solapi.com"`
+	SMSURL      string        `env:"JARI_SMS_URL"                       doc:"address of the gateway: with http of its sendsms, whose user in Kannel needs max-messages = 10 and concatenation = true, or long texts are cut; with sens https://sens.apigw.ntruss.com or, for the public sector, https://sens.apigw.gov-ntruss.com; with solapi https://api.solapi.com"`
 	SMSUser     string        `env:"JARI_SMS_USER"                      doc:"with http the user name, with sens the access key, with solapi the API key"`
 	SMSPassword Secret        `env:"JARI_SMS_PASSWORD"                  doc:"with http the password, with sens the secret key, with solapi the API secret"`
 	SMSService  string        `env:"JARI_SMS_SERVICE"                   doc:"with sens: the id of the service, such as ncp:sms:kr:123456789:agency"`
