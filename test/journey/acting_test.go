@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"jari/internal/fault"
 	"jari/internal/httpapi"
