@@ -51,7 +51,7 @@ func (k shownKey) site() string {
 }
 
 type adminKeyCreateCommand struct {
-	Role string `enum:"viewer,clinic,operator,editor,publisher,owner" required:"" help:"What the key is trusted with: ${enum}."`
+	Role string `enum:"viewer,clinic,desk,operator,editor,publisher,owner" required:"" help:"What the key is trusted with: ${enum}."`
 	Name string `required:"" help:"Whose key it is."`
 	Site string `help:"With clinic: the one site that the key is for, as campaign/site."`
 	Days int    `default:"90" help:"How long it lasts, in days; at most 366."`

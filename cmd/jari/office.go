@@ -84,7 +84,7 @@ func (c rollbackCommand) Run(w surroundings) error {
 }
 
 type keysCreateCommand struct {
-	Role string `enum:"viewer,clinic,operator,editor,publisher,owner" required:"" help:"What the key is trusted with: ${enum}."`
+	Role string `enum:"viewer,clinic,desk,operator,editor,publisher,owner" required:"" help:"What the key is trusted with: ${enum}."`
 	Site string `help:"With clinic: the one site that the key is for, as campaign/site."`
 	Name string `required:"" help:"Whose key it is."`
 	Days int    `default:"90" help:"How long it lasts, in days; at most 366."`

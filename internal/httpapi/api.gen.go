@@ -38,6 +38,7 @@ func (e ActForMyself) Valid() bool {
 // Defines values for AdminRole.
 const (
 	AdminRoleClinic    AdminRole = "clinic"
+	AdminRoleDesk      AdminRole = "desk"
 	AdminRoleEditor    AdminRole = "editor"
 	AdminRoleOperator  AdminRole = "operator"
 	AdminRoleOwner     AdminRole = "owner"
@@ -49,6 +50,8 @@ const (
 func (e AdminRole) Valid() bool {
 	switch e {
 	case AdminRoleClinic:
+		return true
+	case AdminRoleDesk:
 		return true
 	case AdminRoleEditor:
 		return true

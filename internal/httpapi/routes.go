@@ -25,6 +25,7 @@ const (
 	// A key of an administrator whose role is trusted with what this one is; staff.Role.May has the matrix.
 	viewer    = guard(staff.Viewer)
 	clinic    = guard(staff.Clinic)
+	desk      = guard(staff.Desk)
 	operator  = guard(staff.Operator)
 	editor    = guard(staff.Editor)
 	publisher = guard(staff.Publisher)
@@ -32,7 +33,7 @@ const (
 )
 
 // guards are all that an operation may name.
-var guards = []guard{public, person, entitled, admitted, viewer, clinic, operator, editor, publisher, owner}
+var guards = []guard{public, person, entitled, admitted, viewer, clinic, desk, operator, editor, publisher, owner}
 
 // operation is a line of the route table.
 type operation struct {

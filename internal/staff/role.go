@@ -9,6 +9,7 @@ type Role string
 const (
 	Viewer    Role = "viewer"    // looks at what is configured and published; no personal data
 	Clinic    Role = "clinic"    // one site's bookings and who has come; nothing of another site
+	Desk      Role = "desk"      // the telephone: all sites' bookings, and acting for people who ask for it
 	Operator  Role = "operator"  // the night: rooms, rates, pausing
 	Editor    Role = "editor"    // drafts, sites, slots, lists
 	Publisher Role = "publisher" // publishes what editors prepare
@@ -16,17 +17,18 @@ const (
 )
 
 // Roles are all of them, from the least to the most.
-var Roles = []Role{Viewer, Clinic, Operator, Editor, Publisher, Owner}
+var Roles = []Role{Viewer, Clinic, Desk, Operator, Editor, Publisher, Owner}
 
 // may is the whole matrix: for each role, the roles whose routes it may use. It isn't a ladder: whoever publishes doesn't
 // see a clinic's patients, and a clinic sees nothing but them.
 var may = map[Role][]Role{
 	Viewer:    {Viewer},
 	Clinic:    {Clinic},
+	Desk:      {Clinic, Desk},
 	Operator:  {Viewer, Operator},
 	Editor:    {Viewer, Editor},
 	Publisher: {Viewer, Editor, Publisher},
-	Owner:     {Viewer, Clinic, Operator, Editor, Publisher, Owner},
+	Owner:     {Viewer, Clinic, Desk, Operator, Editor, Publisher, Owner},
 }
 
 // May tells whether somebody with this role may do what needs the other.

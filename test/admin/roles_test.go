@@ -15,12 +15,13 @@ import (
 )
 
 // roles are the columns of the matrix.
-var roles = []string{"viewer", "clinic", "operator", "editor", "publisher", "owner"}
+var roles = []string{"viewer", "clinic", "desk", "operator", "editor", "publisher", "owner"}
 
 // mayUse says, for each guard that names a role, whose keys pass.
 var mayUse = map[string][]string{
 	"viewer":    {"viewer", "operator", "editor", "publisher", "owner"},
-	"clinic":    {"clinic", "owner"},
+	"clinic":    {"clinic", "desk", "owner"},
+	"desk":      {"desk", "owner"},
 	"operator":  {"operator", "owner"},
 	"editor":    {"editor", "publisher", "owner"},
 	"publisher": {"publisher", "owner"},
