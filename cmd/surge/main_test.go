@@ -146,18 +146,24 @@ func TestFlagsThatMakeNoSenseAreRefused(t *testing.T) {
 	}
 }
 
-// The whole benchmark, as short as it can be: each part starts, every booking that clients were told of is a row, and
-// everything that was started has ended.
-func TestABenchmarkCountsRows(t *testing.T) {
-	t.Parallel()
+// dataFolder is where a benchmark keeps its private stores.
+func dataFolder(t *testing.T) string {
+	t.Helper()
 	dir := t.TempDir()
 	// Where root runs the tests, the stores run as somebody else, who must be able to pass.
 	if err := os.Chmod(filepath.Dir(dir), 0o711); err != nil {
 		t.Fatal(err)
 	}
+	return filepath.Join(dir, "data")
+}
+
+// The whole benchmark, as short as it can be: each part starts, every booking that clients were told of is a row, and
+// everything that was started has ended.
+func TestABenchmarkCountsRows(t *testing.T) {
+	t.Parallel()
 	var out bytes.Buffer
 	err := run(surroundings{ctx: t.Context(), out: &out, err: t.Output()}, []string{
-		"bench", "booking", "--json", "--duration", "200ms", "--rounds", "1", "--connections", "8", "--data", filepath.Join(dir, "data"),
+		"bench", "booking", "--json", "--duration", "200ms", "--rounds", "1", "--connections", "8", "--data", dataFolder(t),
 		// A busy machine that takes its time isn't a store that is away.
 		"--set", "JARI_REDIS_TIMEOUT=5s", "--set", "JARI_RULES_CONFIRMED=30s", "--set", "JARI_CLOCK_SKEW=10s",
 	})

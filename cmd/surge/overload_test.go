@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -77,14 +75,9 @@ func TestFlagsOfOverloadThatMakeNoSenseAreRefused(t *testing.T) {
 // fast isn't judged here: the machine has other tests to run.
 func TestAFloodIsMeasured(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
-	// Where root runs the tests, the stores run as somebody else, who must be able to pass.
-	if err := os.Chmod(filepath.Dir(dir), 0o711); err != nil {
-		t.Fatal(err)
-	}
 	var out bytes.Buffer
 	err := run(surroundings{ctx: t.Context(), out: &out, err: t.Output()}, []string{
-		"bench", "overload", "--json", "--duration", "300ms", "--connections", "64", "--data", filepath.Join(dir, "data"),
+		"bench", "overload", "--json", "--duration", "300ms", "--connections", "64", "--data", dataFolder(t),
 		// A busy machine that takes its time isn't a store that is away.
 		"--set", "JARI_REDIS_TIMEOUT=5s", "--set", "JARI_RULES_CONFIRMED=30s", "--set", "JARI_CLOCK_SKEW=10s", "--set", "JARI_FLUSH_ROWS=4",
 	})

@@ -7,8 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -205,15 +203,10 @@ func TestFlagsOfReadsThatMakeNoSenseAreRefused(t *testing.T) {
 // are shown. How soon and how much isn't judged here: the machine has other tests to run.
 func TestReadsAreMeasured(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
-	// Where root runs the tests, the stores run as somebody else, who must be able to pass.
-	if err := os.Chmod(filepath.Dir(dir), 0o711); err != nil {
-		t.Fatal(err)
-	}
 	var out bytes.Buffer
 	err := run(surroundings{ctx: t.Context(), out: &out, err: t.Output()}, []string{
 		"bench", "reads", "--json", "--duration", "100ms", "--rounds", "1", "--connections", "8", "--few", "1000", "--many", "4000",
-		"--writes", "400", "--data", filepath.Join(dir, "data"),
+		"--writes", "400", "--data", dataFolder(t),
 		// A busy machine that takes its time isn't a store that is away.
 		"--set", "JARI_REDIS_TIMEOUT=5s", "--set", "JARI_RULES_CONFIRMED=30s", "--set", "JARI_CLOCK_SKEW=10s",
 	})

@@ -109,23 +109,15 @@ const (
 
 // Watch gives entries their places in the chain until ctx ends, while this instance holds the lease.
 func (l *Log) Watch(ctx context.Context) {
-	tick := time.NewTicker(chainEvery)
-	defer tick.Stop()
-	for failing := false; ; {
+	failing := false
+	clock.Every(ctx, chainEvery, func() {
 		err := l.Tick(ctx)
 		if err != nil && ctx.Err() == nil && !failing {
 			l.log.Warn("entries of the audit can't be chained now; they are kept, and will be", "error", err)
 		}
 		failing = err != nil
-		select {
-		case <-ctx.Done():
-			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
-			defer cancel()
-			_ = l.lease.Release(last) // if it is ours; and it ends by itself
-			return
-		case <-tick.C:
-		}
-	}
+	})
+	l.lease.Leave(ctx)
 }
 
 // Tick takes or renews the lease and, holding it, chains what was committed.

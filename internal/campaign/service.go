@@ -82,9 +82,8 @@ func NewService(pool *pgxpool.Pool, clk clock.Clock, within time.Duration, log *
 
 // Watch refreshes the snapshot each second until ctx ends.
 func (s *Service) Watch(ctx context.Context) {
-	tick := time.NewTicker(watchEvery)
-	defer tick.Stop()
-	for failing := false; ; {
+	failing := false
+	clock.Every(ctx, watchEvery, func() {
 		err := s.Refresh(ctx)
 		switch {
 		case ctx.Err() != nil:
@@ -95,12 +94,7 @@ func (s *Service) Watch(ctx context.Context) {
 			s.log.Info("the published campaigns are confirmed again")
 		}
 		failing = err != nil
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-	}
+	})
 }
 
 // Refresh compares the snapshot with Postgres and loads what changed.

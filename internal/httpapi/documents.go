@@ -44,19 +44,15 @@ type known func(s *Server, parameters []string) (d *slot.Document, cacheControl 
 // documents are the operations that answer with documents, by their paths. None has a guard other than public.
 var documents = map[string]struct {
 	operation string
-	known     known
-	// name is that of the document, where it can be found in front of the framework the next time.
+	known     known // nil where there is a name
+	// name is that of a document that can be found in front of the framework the next time.
 	name func(parameters []string) slot.Name
 }{
 	"/v1/rooms/:room/status": {"getRoomStatus", func(s *Server, p []string) (*slot.Document, []string) {
 		return s.Rooms.Status(p[0]), shortlyHeader
 	}, nil},
-	siteSlotsPath: {"getSiteSlots", func(s *Server, p []string) (*slot.Document, []string) {
-		return s.Slots.Known(slot.SiteName(p[0], p[1])), shortlyHeader
-	}, func(p []string) slot.Name { return slot.SiteName(p[0], p[1]) }},
-	regionDayPath: {"getRegionDay", func(s *Server, p []string) (*slot.Document, []string) {
-		return s.Slots.Known(slot.RegionDayName(p[0], p[1], p[2])), shortlyHeader
-	}, func(p []string) slot.Name { return slot.RegionDayName(p[0], p[1], p[2]) }},
+	siteSlotsPath: {"getSiteSlots", nil, func(p []string) slot.Name { return slot.SiteName(p[0], p[1]) }},
+	regionDayPath: {"getRegionDay", nil, func(p []string) slot.Name { return slot.RegionDayName(p[0], p[1], p[2]) }},
 	"/v1/campaigns/:campaign/regions/:region/sites": {"listSites", func(s *Server, p []string) (*slot.Document, []string) {
 		return s.sites(p[0], p[1]), longHeader
 	}, nil},
@@ -140,10 +136,17 @@ func (s *Server) answerKnown(c echo.Context) (answered bool, err error) {
 	a := asksFor(r)
 	// A path with escapes has other spellings, and parameters that aren't decoded yet.
 	if r.URL.RawPath == "" && !a.unusual {
-		if d, cacheControl := document.known(s, c.ParamValues()); d != nil {
-			if document.name != nil {
-				s.Slots.KnowAt(r.URL.Path, document.name(c.ParamValues()))
+		var d *slot.Document
+		var cacheControl []string
+		if document.name == nil {
+			d, cacheControl = document.known(s, c.ParamValues())
+		} else {
+			name := document.name(c.ParamValues())
+			if d, cacheControl = s.Slots.Known(name), shortlyHeader; d != nil {
+				s.Slots.KnowAt(r.URL.Path, name)
 			}
+		}
+		if d != nil {
 			return true, a.answer(c.Response(), d, cacheControl)
 		}
 	}

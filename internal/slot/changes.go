@@ -14,6 +14,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"jari/internal/campaign"
+	"jari/internal/clock"
 	"jari/internal/postgres"
 	jariredis "jari/internal/redis"
 )
@@ -109,9 +110,8 @@ func (s *Service) Watch(ctx context.Context) {
 
 // watch does something again and again, and tells when it begins to fail and when it works again.
 func (s *Service) watch(ctx context.Context, every time.Duration, do func(context.Context) error, fails, ends string) {
-	tick := time.NewTicker(every)
-	defer tick.Stop()
-	for failing := false; ; {
+	failing := false
+	clock.Every(ctx, every, func() {
 		err := do(ctx)
 		switch {
 		case ctx.Err() != nil:
@@ -122,12 +122,7 @@ func (s *Service) watch(ctx context.Context, every time.Duration, do func(contex
 			s.log.Info(ends)
 		}
 		failing = err != nil
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-	}
+	})
 }
 
 // Refresh loads campaigns that are new or whose slots changed since they were loaded, and takes notice of new versions.

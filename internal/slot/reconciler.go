@@ -65,21 +65,12 @@ func NewReconciler(
 
 // Watch reconciles until ctx ends, while this instance holds the lease, and gives it up then.
 func (r *Reconciler) Watch(ctx context.Context) {
-	tick := time.NewTicker(reconcileEvery)
-	defer tick.Stop()
-	for {
+	clock.Every(ctx, reconcileEvery, func() {
 		if err := r.Tick(ctx); err != nil && ctx.Err() == nil {
 			r.log.Warn("the copies of slots can't be compared now; holds look at Postgres where a copy says no", "error", err)
 		}
-		select {
-		case <-ctx.Done():
-			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
-			defer cancel()
-			_ = r.lease.Release(last) // if it is ours; and it ends by itself
-			return
-		case <-tick.C:
-		}
-	}
+	})
+	r.lease.Leave(ctx)
 }
 
 // Tick does what is due: it takes or renews the lease and, holding it, pushes what was changed, and sweeps when a minute has

@@ -8,6 +8,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"jari/internal/clock"
 	"jari/internal/postgres"
 )
 
@@ -24,7 +25,7 @@ func isNoRows(err error) bool { return errors.Is(err, pgx.ErrNoRows) }
 func (s *Service) drive(ctx context.Context, room string) {
 	leader := &leader{Service: s}
 	failing := false
-	every(ctx, stepEvery, func() {
+	clock.Every(ctx, stepEvery, func() {
 		err := leader.step(ctx, room)
 		if err != nil && !failing && ctx.Err() == nil {
 			s.Log.Warn("a waiting room stands still", "room", room, "error", err)

@@ -93,9 +93,9 @@ func (s *Service) Watch(ctx context.Context) {
 			}
 		}
 	}
-	s.leading.Go(func() { every(ctx, tellEvery, func() { _ = s.inside.tell(ctx) }) })
+	s.leading.Go(func() { clock.Every(ctx, tellEvery, func() { _ = s.inside.tell(ctx) }) })
 	failing := false
-	every(ctx, refreshEvery, func() {
+	clock.Every(ctx, refreshEvery, func() {
 		err := s.Refresh(ctx)
 		if err != nil && !failing && ctx.Err() == nil {
 			s.Log.Warn("the waiting rooms can't be read; whoever waits goes on waiting", "error", err)
@@ -108,20 +108,6 @@ func (s *Service) Watch(ctx context.Context) {
 	defer cancel()
 	_ = s.inside.tell(last)
 	_ = giveUp(last, s.Pool, s.me) // if anything is ours; and leases end by themselves
-}
-
-// every does something now and then again, until ctx ends.
-func every(ctx context.Context, period time.Duration, do func()) {
-	tick := time.NewTicker(period)
-	defer tick.Stop()
-	for {
-		do()
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-	}
 }
 
 // Refresh reads what became of the rooms since the last look.

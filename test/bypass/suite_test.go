@@ -1,11 +1,8 @@
 package bypass_test
 
 import (
-	"fmt"
 	"math/rand/v2"
-	"net"
 	"net/http"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -69,7 +66,7 @@ func airplaneMode(t *testing.T) {
 			unit := s.Slot(t, jaritest.SiteOfOne, dayE3)
 			drop := func(q jaritest.Request) {
 				t.Helper()
-				cutOff(t, s, q)
+				s.HangUp(t, q)
 				s.Clock.Advance(away / 20) // never past the opening that early waits for
 			}
 			drop(early.Request(http.MethodPut, s.Path("/hold"), jaritest.HoldBody(s.Slot(t, jaritest.SiteOfMany, jaritest.FirstDay))))
@@ -88,27 +85,6 @@ func airplaneMode(t *testing.T) {
 			}
 			s.CheckBooks(t)
 		})
-	}
-}
-
-// cutOff sends a request and hangs up without waiting for the answer.
-func cutOff(t *testing.T, s *jaritest.Server, q jaritest.Request) {
-	t.Helper()
-	var d net.Dialer
-	conn, err := d.DialContext(t.Context(), "tcp", strings.TrimPrefix(s.URL, "http://"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var b strings.Builder
-	fmt.Fprintf(&b, "%s %s HTTP/1.1\r\nHost: jari\r\nContent-Length: %d\r\n", q.Method, q.Path, len(q.Body))
-	for name, values := range q.Header {
-		fmt.Fprintf(&b, "%s: %s\r\n", name, values[0])
-	}
-	if _, err := fmt.Fprintf(conn, "%s\r\n%s", b.String(), q.Body); err != nil {
-		t.Fatal(err)
-	}
-	if err := conn.Close(); err != nil {
-		t.Fatal(err)
 	}
 }
 

@@ -555,14 +555,21 @@ func TestWhoHasBookedBooksNoSecondPlace(t *testing.T) {
 	c, other := s.NewCitizen(t, jaritest.BornForE3), s.NewCitizen(t, jaritest.BornForE3)
 	first := c.MustBook(t, s.Slot(t, jaritest.SiteOfFew, dayE3))
 	unit := s.Slot(t, jaritest.SiteOfOne, dayE3)
-	// Refused when it is held or when it is confirmed; either way nothing is kept from others.
-	if got := c.Hold(t, unit); got.Status == http.StatusOK {
-		var h httpapi.Hold
-		got.Into(t, &h)
-		c.Confirm(t, h.HoldToken).Want(t, http.StatusConflict, fault.CodeAlreadyBooked)
-	} else {
+	// Refused when it is held or when it is confirmed; either way nothing is kept from others. Until Redis is told of the
+	// booking, its hold is what the citizen has.
+	jaritest.Eventually(t, 10*time.Second, "the citizen is told that there is a booking", func() bool {
+		got := c.Hold(t, unit)
+		switch {
+		case got.Code == fault.CodeHoldsOther:
+			return false
+		case got.Status == http.StatusOK:
+			var h httpapi.Hold
+			got.Into(t, &h)
+			got = c.Confirm(t, h.HoldToken)
+		}
 		got.Want(t, http.StatusConflict, fault.CodeAlreadyBooked)
-	}
+		return true
+	})
 	if b := c.Booking(t); b.BookingId != first.BookingId || b.Status != "active" {
 		t.Errorf("the first booking became %+v", b)
 	}

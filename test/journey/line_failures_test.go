@@ -1,9 +1,7 @@
 package journey_test
 
 import (
-	"net"
 	"net/http"
-	"strings"
 	"testing"
 
 	"jari/internal/fault"
@@ -33,25 +31,6 @@ rooms:
     max_active: 1
 `
 
-// hangUp sends a request and closes the connection without waiting for its answer.
-func hangUp(t *testing.T, s *jaritest.Server, q jaritest.Request) {
-	t.Helper()
-	var d net.Dialer
-	conn, err := d.DialContext(t.Context(), "tcp", strings.TrimPrefix(s.URL, "http://"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = conn.Close() }()
-	r, err := http.NewRequestWithContext(t.Context(), q.Method, s.URL+q.Path, strings.NewReader(string(q.Body)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	r.Header = q.Header.Clone()
-	if err := r.Write(conn); err != nil {
-		t.Fatal(err)
-	}
-}
-
 // waiting is somebody behind others in a room that calls hardly anybody, on two instances.
 func waiting(t *testing.T) (s, other *jaritest.Server, c *jaritest.Citizen, ticket httpapi.Ticket) {
 	t.Helper()
@@ -77,7 +56,7 @@ func networkErrorNeverAdmits(t *testing.T) {
 			c.Request(http.MethodPut, s.Path("/hold"), jaritest.HoldBody(slot)),
 			c.Request(http.MethodGet, "/v1/me", nil),
 		} {
-			hangUp(t, on, q)
+			on.HangUp(t, q)
 		}
 		comeIn(t, c.At(on), ticket.Ticket).Want(t, http.StatusConflict, fault.CodeNotYourTurn)
 		c.At(on).Hold(t, slot).Want(t, http.StatusForbidden, fault.CodeAdmissionRequired)
@@ -99,9 +78,9 @@ func placeSurvivesErrorAndReload(t *testing.T) {
 			t.Errorf("%s the place is %+v and was %d", when, got, *ticket.Number)
 		}
 	}
-	hangUp(t, s, c.Request(http.MethodPut, inRoom("/ticket"), nil))
+	s.HangUp(t, c.Request(http.MethodPut, inRoom("/ticket"), nil))
 	same("after an error", takeTicket(t, c))
-	hangUp(t, other, c.Request(http.MethodPut, inRoom("/ticket"), nil))
+	other.HangUp(t, c.Request(http.MethodPut, inRoom("/ticket"), nil))
 	same("on another instance", takeTicket(t, c.At(other)))
 	// A new browser, which has nothing but the session: it is told where to go on.
 	at := step(t, c.At(other))

@@ -1,0 +1,21 @@
+package clock
+
+import (
+	"context"
+	"time"
+)
+
+// Every does something at once and then again each period of real time, until ctx ends. What takes longer than a period
+// makes the next time late, and never two at once.
+func Every(ctx context.Context, period time.Duration, do func()) {
+	tick := time.NewTicker(period)
+	defer tick.Stop()
+	for {
+		do()
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
