@@ -23,7 +23,7 @@ type commands struct {
 	Migrate  migrateCommand  `cmd:"" help:"Bring the schema of Postgres up to date, or look at it."`
 	Campaign campaignCommand `cmd:"" help:"Check, publish and roll back campaigns."`
 	Keys     keysCommand     `cmd:"" help:"Generate the keysets of a deployment, and make keys for administrators."`
-	Admin    adminCommand    `cmd:"" help:"Administer a running server over its API, with a key (JARI_ADMIN_URL, JARI_ADMIN_KEY)."`
+	Admin    adminCommand    `cmd:"" passthrough:"" help:"Administer a running server over its API, with a key; jari admin --help lists what can be done."`
 	Audit    auditCommand    `cmd:"" help:"Verify the record of what administrators did."`
 	Draw     drawCommand     `cmd:"" help:"Verify the published draw of a waiting room."`
 	Config   configCommand   `cmd:"" help:"Print every variable of the environment, or check those that are set."`
@@ -33,18 +33,30 @@ type commands struct {
 type surroundings struct {
 	ctx     context.Context
 	environ []string
+	in      io.Reader // standard input; nil where there is none
 	out     io.Writer
 	err     io.Writer
 }
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := run(surroundings{ctx: ctx, environ: os.Environ(), out: os.Stdout, err: os.Stderr}, os.Args[1:])
+	err := run(surroundings{ctx: ctx, environ: os.Environ(), in: os.Stdin, out: os.Stdout, err: os.Stderr}, os.Args[1:])
 	stop()
 	if err != nil && !errors.Is(err, context.Canceled) {
 		fmt.Fprintln(os.Stderr, "jari:", err)
-		os.Exit(1)
+		os.Exit(exitStatus(err))
 	}
+}
+
+// exitStatus is 1 for what failed, unless the failure says more.
+func exitStatus(err error) int {
+	if says, ok := errors.AsType[interface {
+		error
+		exitStatus() int
+	}](err); ok {
+		return says.exitStatus()
+	}
+	return 1
 }
 
 func run(w surroundings, arguments []string) error {

@@ -106,7 +106,7 @@ var arrows = []arrow{
 		from: "cmd",
 		may: []string{
 			"internal/app", "internal/config", "internal/clock", "internal/civil", "internal/keys", "internal/localstores", "internal/postgres",
-			"cmd/...", "examples/...",
+			"cmd/...", "examples/...", "openapi",
 		},
 		why: "a command is signals, flags and one call of app; what it composes itself, no test composes the same way",
 	},

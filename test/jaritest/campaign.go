@@ -139,3 +139,6 @@ templates:
   many: {weekdays: [tue], from: "2021-07-27", to: "2021-08-24", except: [], hours: [{from: "09:00", to: "11:00", every_minutes: 60, capacity: 100}]}
   island: {weekdays: [tue], from: "2021-07-27", to: "2021-08-24", except: [], hours: [{from: "09:00", to: "11:00", every_minutes: 60, capacity: 2}]}
 `
+
+// SmallDocument is the campaign file of the small campaign.
+func SmallDocument() string { return smallDocument }
