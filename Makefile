@@ -23,9 +23,9 @@ help: ## list these targets
 install: ## install PostgreSQL and Redis or Valkey where they are missing
 	@scripts/install go stores
 
-# The edge's configuration is tested by the edge itself, and the SMS gateway's client by a gateway.
+# The edge's configuration is tested by the edge itself, the SMS gateway's client by a gateway, and the browsers' by a browser.
 install-others: install
-	@scripts/install nginx kannel
+	@scripts/install nginx kannel node chromium
 
 build: ## build the binaries into bin/
 	@scripts/install go

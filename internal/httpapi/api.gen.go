@@ -698,6 +698,9 @@ type Admission struct {
 	// Admission For the header `Jari-Admission`.
 	Admission string    `json:"admission"`
 	ExpiresAt time.Time `json:"expires_at"`
+
+	// ExpiresInSeconds The same, for clients whose clock may be wrong.
+	ExpiresInSeconds int `json:"expires_in_seconds"`
 }
 
 // AdmissionRequest defines model for AdmissionRequest.

@@ -166,7 +166,9 @@ func (s *Server) Admit(ctx context.Context, r AdmitRequestObject) (AdmitResponse
 		return nil, err
 	}
 	return entered{
-		Admit200JSONResponse: Admit200JSONResponse{Admission: a.Token, ExpiresAt: s.shown(a.ExpiresAt)},
+		Admit200JSONResponse: Admit200JSONResponse{
+			Admission: a.Token, ExpiresAt: s.shown(a.ExpiresAt), ExpiresInSeconds: int(a.ExpiresAt.Sub(s.Clock.Real()).Seconds()),
+		},
 		cookie:               s.admissionCookie(a),
 	}, nil
 }

@@ -99,7 +99,19 @@ func New(o Options) (http.Handler, error) {
 	if err := s.register(e); err != nil {
 		return nil, err
 	}
-	return fronted{Echo: e, serve: s.front(e)}, nil
+	serve := s.front(e)
+	if o.Development {
+		serve = s.dated(serve)
+	}
+	return fronted{Echo: e, serve: serve}, nil
+}
+
+// dated has answers say the time that rules and people see, where that isn't the machine's: pages count down by it.
+func (s *Server) dated(next http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Date", s.Clock.Now().UTC().Format(http.TimeFormat))
+		next(w, r)
+	}
 }
 
 // ipExtractor believes X-Forwarded-For only from the configured proxies; the framework's own default believes anybody.
@@ -260,7 +272,7 @@ func crossOrigin(origins []string) echo.MiddlewareFunc {
 		AllowCredentials: true,
 		AllowMethods:     []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodDelete},
 		AllowHeaders:     []string{echo.HeaderAuthorization, echo.HeaderContentType, admissionHeader, deviceHeader, "If-None-Match", "Accept-Language"},
-		ExposeHeaders:    []string{"ETag", echo.HeaderRetryAfter, echo.HeaderXRequestID, admissionHeader},
+		ExposeHeaders:    []string{"ETag", "Date", "Age", echo.HeaderRetryAfter, echo.HeaderXRequestID, admissionHeader},
 		MaxAge:           600,
 	})
 }
