@@ -28,6 +28,7 @@ import (
 	"jari/internal/keys"
 	"jari/internal/limit"
 	"jari/internal/notify"
+	"jari/internal/plan"
 	"jari/internal/postgres"
 	"jari/internal/redis"
 	"jari/internal/slot"
@@ -57,6 +58,7 @@ type App struct {
 	rooms      *waitingroom.Service
 	identity   *identity.Service
 	messages   *notify.Service
+	bulk       *plan.Service
 
 	stopping   atomic.Bool
 	policyOK   atomic.Bool
@@ -200,9 +202,11 @@ func (a *App) build(s secrets, registry *prometheus.Registry) (err error) {
 	if a.rooms, err = a.newRooms(s.tokens, health.now); err != nil {
 		return err
 	}
+	a.bulk = plan.NewService(a.pool, a.clock, a.audit, cfg.PlanLifetime, a.log, campaign.SitesKind())
 	a.Handler, err = httpapi.New(httpapi.Options{
 		Campaigns: a.campaigns, Slots: a.slots, Bookings: a.bookings, Identity: a.identity,
 		Rooms:    a.rooms,
+		Plans:    a.bulk,
 		Messages: a.messages, Staff: staff.NewService(a.pool, a.clock, cfg.Environment), Audit: a.audit,
 		Clock: a.clock, Log: a.log, Metrics: registry,
 		Development: cfg.Environment == config.Development, BodyBytes: cfg.BodyBytes,
@@ -213,6 +217,9 @@ func (a *App) build(s secrets, registry *prometheus.Registry) (err error) {
 		Caution: httpapi.Caution{
 			SecondPerson: cfg.SecondPerson, ApprovalLifetime: cfg.ApprovalLifetime,
 			Freeze: campaign.Freeze{Before: cfg.FreezeBefore, After: cfg.FreezeAfter},
+		},
+		Bulk: httpapi.Bulk{
+			Bytes: cfg.ImportBytes, Rows: cfg.ImportRows, AtOnce: cfg.BulkAtOnce, Timeout: cfg.BulkTimeout,
 		},
 		// A second for the answer itself: the server's own timeout only cuts the connection.
 		Deadline: cfg.RequestTimeout - time.Second, Inside: cfg.RequestsInside,
@@ -244,7 +251,7 @@ func (a *App) startBackground() {
 		a.log.Warn("the published campaigns can't be read yet", "error", err)
 	}
 	done()
-	for _, watch := range []func(context.Context){a.campaigns.Watch, a.slots.Watch, a.identity.Watch, a.rooms.Watch, a.startMessages, a.watchPolicy, a.reconciler.Watch, a.audit.Watch} {
+	for _, watch := range []func(context.Context){a.campaigns.Watch, a.slots.Watch, a.identity.Watch, a.rooms.Watch, a.startMessages, a.watchPolicy, a.reconciler.Watch, a.audit.Watch, a.bulk.Watch} {
 		a.background.Go(func() { watch(ctx) })
 	}
 }
@@ -259,6 +266,17 @@ func (a *App) Refresh(ctx context.Context) error {
 	}
 	return a.rooms.Refresh(ctx)
 }
+
+// CatchUp is Refresh, and everything else that an instance keeps in memory and follows by itself within a minute.
+func (a *App) CatchUp(ctx context.Context) error {
+	if err := a.Refresh(ctx); err != nil {
+		return err
+	}
+	return a.slots.CatchUp(ctx)
+}
+
+// SweepPlans takes away the plans that are over for a while; by itself an instance does so each minute.
+func (a *App) SweepPlans(ctx context.Context) error { return a.bulk.Sweep(ctx) }
 
 // startMessages starts working off messages, as soon as Postgres lets it.
 func (a *App) startMessages(ctx context.Context) {

@@ -41,13 +41,13 @@ func (a *App) plans() ([]waitingroom.Plan, error) {
 	var plans []waitingroom.Plan
 	for _, c := range campaigns {
 		for _, l := range c.Lines {
-			plans = append(plans, plan(c, l))
+			plans = append(plans, roomPlan(c, l))
 		}
 	}
 	return plans, nil
 }
 
-func plan(c *campaign.Campaign, l campaign.Line) waitingroom.Plan {
+func roomPlan(c *campaign.Campaign, l campaign.Line) waitingroom.Plan {
 	p := waitingroom.Plan{
 		Room: l.FullID, Campaign: c.ID, Waves: l.Waves, RegistrationOpensAt: l.RegistrationOpensAt, FreezesAt: l.FreezesAt,
 		OpensAt: l.OpensAt, ClosesAt: l.ClosesAt, ValueAt: l.ValueAt,

@@ -69,8 +69,13 @@ func loadVersions(ctx context.Context, pool *pgxpool.Pool, id string, after int6
 	return versions, nil
 }
 
-func loadSites(ctx context.Context, pool *pgxpool.Pool, id string) ([]Site, error) {
-	rows, err := pool.Query(ctx, `
+// querier is a pool or a transaction.
+type querier interface {
+	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
+}
+
+func loadSites(ctx context.Context, from querier, id string) ([]Site, error) {
+	rows, err := from.Query(ctx, `
 		SELECT site_id, region, name, name_en, address, telephone, latitude, longitude, wheelchair
 		FROM sites WHERE campaign_id = $1 ORDER BY site_id`, id)
 	if err != nil {
@@ -100,19 +105,33 @@ func Lock(ctx context.Context, tx pgx.Tx, id string) error {
 // SaveSites inserts and updates the sites of a campaign that Lock has locked. Sites that aren't named stay: their
 // bookings do too. Instances reload their directory after the commit.
 func SaveSites(ctx context.Context, tx pgx.Tx, id string, sites []Site) error {
-	batch := &pgx.Batch{}
-	for _, s := range sites {
-		batch.Queue(`
-			INSERT INTO sites (campaign_id, site_id, region, name, name_en, address, telephone, latitude, longitude, wheelchair)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+	fail := func(err error) error {
+		return postgres.Unreachable(fmt.Errorf("writing the sites of %s: %w", id, err))
+	}
+	if _, err := tx.Exec(ctx, `CREATE TEMPORARY TABLE saved_sites (LIKE sites INCLUDING DEFAULTS) ON COMMIT DROP`); err != nil {
+		return fail(err)
+	}
+	columns := []string{"campaign_id", "site_id", "region", "name", "name_en", "address", "telephone", "latitude", "longitude", "wheelchair"}
+	if _, err := tx.CopyFrom(ctx, pgx.Identifier{"saved_sites"}, columns, pgx.CopyFromSlice(len(sites), func(i int) ([]any, error) {
+		s := sites[i]
+		return []any{id, s.ID, s.Region, s.Name, s.NameEn, s.Address, s.Telephone, s.Latitude, s.Longitude, s.Wheelchair}, nil
+	})); err != nil {
+		return fail(err)
+	}
+	for _, sql := range []string{
+		`INSERT INTO sites (campaign_id, site_id, region, name, name_en, address, telephone, latitude, longitude, wheelchair)
+			SELECT campaign_id, site_id, region, name, name_en, address, telephone, latitude, longitude, wheelchair FROM saved_sites
 			ON CONFLICT (campaign_id, site_id) DO UPDATE SET (region, name, name_en, address, telephone, latitude, longitude, wheelchair)
 			= (excluded.region, excluded.name, excluded.name_en, excluded.address, excluded.telephone,
 			   excluded.latitude, excluded.longitude, excluded.wheelchair)`,
-			id, s.ID, s.Region, s.Name, s.NameEn, s.Address, s.Telephone, s.Latitude, s.Longitude, s.Wheelchair)
+		`DROP TABLE saved_sites`,
+	} {
+		if _, err := tx.Exec(ctx, sql); err != nil {
+			return fail(err)
+		}
 	}
-	batch.Queue(`UPDATE campaigns SET slots_revision = slots_revision + 1 WHERE campaign_id = $1`, id)
-	if err := tx.SendBatch(ctx, batch).Close(); err != nil {
-		return postgres.Unreachable(fmt.Errorf("writing the sites of %s: %w", id, err))
+	if _, err := tx.Exec(ctx, `UPDATE campaigns SET slots_revision = slots_revision + 1 WHERE campaign_id = $1`, id); err != nil {
+		return fail(err)
 	}
 	return nil
 }

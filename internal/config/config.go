@@ -141,10 +141,16 @@ type Config struct {
 	RemindersFrom int  `env:"JARI_REMINDERS_FROM" envDefault:"10"   doc:"hour of the day, in the zone of the campaign, from which reminders are sent"`
 	RemindersTo   int  `env:"JARI_REMINDERS_TO"   envDefault:"20"   doc:"hour of the day until which reminders are sent; what couldn't be sent until then is dropped"`
 
-	SecondPerson     []string      `env:"JARI_SECOND_PERSON"                        doc:"what another administrator's key must approve, separated by commas: publish (any version), close_early (somebody loses a time to book), loosen (somebody gains one); nothing by default"`
+	SecondPerson     []string      `env:"JARI_SECOND_PERSON"                        doc:"what another administrator's key must approve, separated by commas: publish (any version), close_early (somebody loses a time to book), loosen (somebody gains one), bulk (applying any plan); nothing by default"`
 	ApprovalLifetime time.Duration `env:"JARI_APPROVAL_LIFETIME" envDefault:"1h"    doc:"how long a proposal waits to be approved and used"`
 	FreezeBefore     time.Duration `env:"JARI_FREEZE_BEFORE"     envDefault:"0s"    doc:"how long before a wave opens nothing is published and no slot is changed over the API, unless an owner and a second person override it; 0s doesn't freeze"`
 	FreezeAfter      time.Duration `env:"JARI_FREEZE_AFTER"      envDefault:"0s"    doc:"how long after a wave opened the same holds"`
+
+	PlanLifetime time.Duration `env:"JARI_PLAN_LIFETIME" envDefault:"1h"       doc:"how long a bulk change that was tried can be applied"`
+	ImportBytes  int64         `env:"JARI_IMPORT_BYTES"  envDefault:"33554432" doc:"largest file that is imported, in bytes; it is held in memory while it is read"`
+	ImportRows   int           `env:"JARI_IMPORT_ROWS"   envDefault:"1000000"  doc:"rows that one imported file may have"`
+	BulkTimeout  time.Duration `env:"JARI_BULK_TIMEOUT"  envDefault:"2m"       doc:"how long sending, trying or applying one bulk change may take"`
+	BulkAtOnce   int           `env:"JARI_BULK_AT_ONCE"  envDefault:"2"        doc:"bulk changes that one instance works on at the same time; more are refused with overloaded"`
 }
 
 // Load reads the environment, as KEY=VALUE pairs, and validates it.
@@ -273,8 +279,8 @@ func (c Config) Validate() error {
 		}
 	}
 	for _, act := range c.SecondPerson {
-		if !slices.Contains([]string{"publish", "close_early", "loosen"}, act) {
-			refuse("JARI_SECOND_PERSON", "has %q and must be of publish, close_early and loosen", act)
+		if !slices.Contains([]string{"publish", "close_early", "loosen", "bulk"}, act) {
+			refuse("JARI_SECOND_PERSON", "has %q and must be of publish, close_early, loosen and bulk", act)
 		}
 	}
 	// A region of another form belongs to no phone: every citizen would be refused, one by one.
@@ -353,6 +359,11 @@ func (c Config) Validate() error {
 		{"JARI_APPROVAL_LIFETIME", int64(c.ApprovalLifetime), int64(time.Minute), int64(7 * 24 * time.Hour), "", true},
 		{"JARI_FREEZE_BEFORE", int64(c.FreezeBefore), 0, int64(7 * 24 * time.Hour), "", true},
 		{"JARI_FREEZE_AFTER", int64(c.FreezeAfter), 0, int64(7 * 24 * time.Hour), "", true},
+		{"JARI_PLAN_LIFETIME", int64(c.PlanLifetime), int64(time.Minute), int64(7 * 24 * time.Hour), "", true},
+		{"JARI_IMPORT_BYTES", c.ImportBytes, 1024, 1 << 30, "bytes", false},
+		{"JARI_IMPORT_ROWS", int64(c.ImportRows), 1, 10_000_000, "rows", false},
+		{"JARI_BULK_TIMEOUT", int64(c.BulkTimeout), int64(10 * time.Second), int64(time.Hour), "", true},
+		{"JARI_BULK_AT_ONCE", int64(c.BulkAtOnce), 1, 100, "bulk changes", false},
 	} {
 		if limit.value >= limit.least && limit.value <= limit.most {
 			continue

@@ -241,6 +241,11 @@ var limits = []struct{ variable, below, least, most, above string }{
 	{"JARI_APPROVAL_LIFETIME", "59s", "1m", "168h", "168h1s"},
 	{"JARI_FREEZE_BEFORE", "-1ms", "0s", "168h", "168h1s"},
 	{"JARI_FREEZE_AFTER", "-1ms", "0s", "168h", "168h1s"},
+	{"JARI_PLAN_LIFETIME", "59s", "1m", "168h", "168h1s"},
+	{"JARI_IMPORT_BYTES", "1023", "1024", "1073741824", "1073741825"},
+	{"JARI_IMPORT_ROWS", "0", "1", "10000000", "10000001"},
+	{"JARI_BULK_TIMEOUT", "9s", "10s", "1h", "1h1s"},
+	{"JARI_BULK_AT_ONCE", "0", "1", "100", "101"},
 }
 
 func TestLimitsHoldAtTheirEdges(t *testing.T) {

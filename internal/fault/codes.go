@@ -94,6 +94,12 @@ const (
 	// CodeCapacityBelowBooked says how many are booked.
 	CodeCapacityBelowBooked Code = "capacity_below_booked"
 	CodeVersionMoved        Code = "version_moved" // somebody else published since the caller looked
+	CodePlanNotFound        Code = "plan_not_found"
+	CodePlanOver            Code = "plan_over"         // its time is over: it has to be made anew
+	CodePlanApplied         Code = "plan_applied"      // by somebody else, or it was to be discarded
+	CodePlanDiffers         Code = "plan_differs"      // the checksum isn't that of this plan
+	CodePlanOutdated        Code = "plan_outdated"     // what it was made on has changed: nothing was done
+	CodeImportUnreadable    Code = "import_unreadable" // the file as a whole; says from which line on
 )
 
 // Codes of holds and bookings.

@@ -10,7 +10,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"mime/multipart"
 	"net/http"
+	"strings"
 	"time"
 
 	"jari/internal/civil"
@@ -323,6 +325,72 @@ func (e NewsKind) Valid() bool {
 	}
 }
 
+// Defines values for PlanState.
+const (
+	PlanStateApplied PlanState = "applied"
+	PlanStateOver    PlanState = "over"
+	PlanStateReady   PlanState = "ready"
+)
+
+// Valid indicates whether the value is a known member of the PlanState enum.
+func (e PlanState) Valid() bool {
+	switch e {
+	case PlanStateApplied:
+		return true
+	case PlanStateOver:
+		return true
+	case PlanStateReady:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for PlanOutcome.
+const (
+	PlanOutcomeAffected  PlanOutcome = "affected"
+	PlanOutcomeChanged   PlanOutcome = "changed"
+	PlanOutcomeCreated   PlanOutcome = "created"
+	PlanOutcomeRejected  PlanOutcome = "rejected"
+	PlanOutcomeUnchanged PlanOutcome = "unchanged"
+)
+
+// Valid indicates whether the value is a known member of the PlanOutcome enum.
+func (e PlanOutcome) Valid() bool {
+	switch e {
+	case PlanOutcomeAffected:
+		return true
+	case PlanOutcomeChanged:
+		return true
+	case PlanOutcomeCreated:
+		return true
+	case PlanOutcomeRejected:
+		return true
+	case PlanOutcomeUnchanged:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for PlanRunningDoing.
+const (
+	PlanRunningDoingApplying PlanRunningDoing = "applying"
+	PlanRunningDoingMaking   PlanRunningDoing = "making"
+)
+
+// Valid indicates whether the value is a known member of the PlanRunningDoing enum.
+func (e PlanRunningDoing) Valid() bool {
+	switch e {
+	case PlanRunningDoingApplying:
+		return true
+	case PlanRunningDoingMaking:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ProblemCode.
 const (
 	ProblemCodeActingForAnother        ProblemCode = "acting_for_another"
@@ -352,6 +420,7 @@ const (
 	ProblemCodeHoldSpent               ProblemCode = "hold_spent"
 	ProblemCodeHoldTokenInvalid        ProblemCode = "hold_token_invalid"
 	ProblemCodeHoldsOther              ProblemCode = "holds_other"
+	ProblemCodeImportUnreadable        ProblemCode = "import_unreadable"
 	ProblemCodeInternal                ProblemCode = "internal"
 	ProblemCodeInvalidRequest          ProblemCode = "invalid_request"
 	ProblemCodeKeyNotFound             ProblemCode = "key_not_found"
@@ -374,6 +443,11 @@ const (
 	ProblemCodePhoneLimit              ProblemCode = "phone_limit"
 	ProblemCodePhoneUnsupported        ProblemCode = "phone_unsupported"
 	ProblemCodePlaceRequired           ProblemCode = "place_required"
+	ProblemCodePlanApplied             ProblemCode = "plan_applied"
+	ProblemCodePlanDiffers             ProblemCode = "plan_differs"
+	ProblemCodePlanNotFound            ProblemCode = "plan_not_found"
+	ProblemCodePlanOutdated            ProblemCode = "plan_outdated"
+	ProblemCodePlanOver                ProblemCode = "plan_over"
 	ProblemCodePossiblyRegistered      ProblemCode = "possibly_registered"
 	ProblemCodeProviderUnavailable     ProblemCode = "provider_unavailable"
 	ProblemCodeRegionNotFound          ProblemCode = "region_not_found"
@@ -469,6 +543,8 @@ func (e ProblemCode) Valid() bool {
 		return true
 	case ProblemCodeHoldsOther:
 		return true
+	case ProblemCodeImportUnreadable:
+		return true
 	case ProblemCodeInternal:
 		return true
 	case ProblemCodeInvalidRequest:
@@ -512,6 +588,16 @@ func (e ProblemCode) Valid() bool {
 	case ProblemCodePhoneUnsupported:
 		return true
 	case ProblemCodePlaceRequired:
+		return true
+	case ProblemCodePlanApplied:
+		return true
+	case ProblemCodePlanDiffers:
+		return true
+	case ProblemCodePlanNotFound:
+		return true
+	case ProblemCodePlanOutdated:
+		return true
+	case ProblemCodePlanOver:
 		return true
 	case ProblemCodePossiblyRegistered:
 		return true
@@ -729,7 +815,7 @@ type Approval struct {
 	// ProposedAt Real time.
 	ProposedAt time.Time `json:"proposed_at"`
 
-	// ProposedBy A key's id.
+	// ProposedBy The id of a key.
 	ProposedBy string `json:"proposed_by"`
 
 	// Request What is asked for; not in refusals.
@@ -1153,6 +1239,119 @@ type PhoneChange struct {
 type PhoneChangeRequest struct {
 	// Phone Example: 010-1234-5678
 	Phone string `json:"phone"`
+}
+
+// Plan A bulk change that was tried. It never names a person.
+type Plan struct {
+	AppliedAt  *time.Time `json:"applied_at,omitempty"`
+	AppliedBy  *string    `json:"applied_by,omitempty"`
+	CampaignId string     `json:"campaign_id"`
+
+	// Checksum SHA-256 of the file or request, as `sha256sum` says it; applying repeats it.
+	Checksum string `json:"checksum"`
+
+	// ExpiresAt Until when it can be applied.
+	ExpiresAt time.Time `json:"expires_at"`
+
+	// Kind What it does: `sites.import`, `slots.import` and others.
+	Kind   string    `json:"kind"`
+	MadeAt time.Time `json:"made_at"`
+
+	// MadeBy The id of a key.
+	MadeBy  string      `json:"made_by"`
+	PlanId  string      `json:"plan_id"`
+	Source  PlanSource  `json:"source"`
+	State   PlanState   `json:"state"`
+	Summary PlanSummary `json:"summary"`
+}
+
+// PlanState defines model for Plan.State.
+type PlanState string
+
+// PlanApplication defines model for PlanApplication.
+type PlanApplication struct {
+	// Checksum The plan's own.
+	Checksum string `json:"checksum"`
+
+	// OverrideFreeze Why this can't wait until the freeze around an opening is over; for an owner, and another person must approve it. Goes into the audit: no personal data.
+	OverrideFreeze *string `json:"override_freeze,omitempty"`
+
+	// Reason Why, for the audit: no personal data.
+	Reason *string `json:"reason,omitempty"`
+}
+
+// PlanList defines model for PlanList.
+type PlanList struct {
+	Plans []Plan `json:"plans"`
+
+	// Running What takes longer than a moment: how far it has come.
+	Running []PlanRunning `json:"running"`
+}
+
+// PlanOutcome defines model for PlanOutcome.
+type PlanOutcome string
+
+// PlanRow defines model for PlanRow.
+type PlanRow struct {
+	// Line Of the file.
+	Line *int `json:"line,omitempty"`
+
+	// Note What changes, or why it is rejected.
+	Note    string      `json:"note"`
+	Number  int         `json:"number"`
+	Outcome PlanOutcome `json:"outcome"`
+
+	// Subject What it is about.
+	Subject string `json:"subject"`
+}
+
+// PlanRowList defines model for PlanRowList.
+type PlanRowList struct {
+	Rows []PlanRow `json:"rows"`
+}
+
+// PlanRunning defines model for PlanRunning.
+type PlanRunning struct {
+	CampaignId string           `json:"campaign_id"`
+	Doing      PlanRunningDoing `json:"doing"`
+
+	// Done Rows.
+	Done      int64     `json:"done"`
+	Kind      string    `json:"kind"`
+	PlanId    string    `json:"plan_id"`
+	UpdatedAt time.Time `json:"updated_at"`
+}
+
+// PlanRunningDoing defines model for PlanRunning.Doing.
+type PlanRunningDoing string
+
+// PlanSource defines model for PlanSource.
+type PlanSource struct {
+	Bytes *int `json:"bytes,omitempty"`
+
+	// Encoding UTF-8 or CP949.
+	Encoding *string `json:"encoding,omitempty"`
+
+	// Format csv or xlsx.
+	Format *string `json:"format,omitempty"`
+
+	// Lines Rows that were read, without the heading.
+	Lines *int `json:"lines,omitempty"`
+}
+
+// PlanSummary defines model for PlanSummary.
+type PlanSummary struct {
+	// Bookings Bookings that would lose or change their slot.
+	Bookings int `json:"bookings"`
+	Changed  int `json:"changed"`
+	Created  int `json:"created"`
+
+	// More Numbers of this kind of plan, such as `places`.
+	More *map[string]int `json:"more,omitempty"`
+
+	// Rejected Rows that aren't applied; `rows?outcome=rejected` says which and why.
+	Rejected  int `json:"rejected"`
+	Unchanged int `json:"unchanged"`
 }
 
 // Problem defines model for Problem.
@@ -1642,6 +1841,9 @@ type IfNoneMatch = string
 // NewsKindPath What people are told about their bookings; `reminder` is the day before.
 type NewsKindPath = NewsKind
 
+// PlanPath defines model for PlanPath.
+type PlanPath = string
+
 // RegionPath defines model for RegionPath.
 type RegionPath = string
 
@@ -1715,6 +1917,29 @@ type ListAuditParams struct {
 	Limit  *int                `form:"limit,omitempty" json:"limit,omitempty"`
 }
 
+// ImportSitesMultipartBody defines parameters for ImportSites.
+type ImportSitesMultipartBody struct {
+	File openapi_types.File `json:"file"`
+}
+
+// ListPlansParams defines parameters for ListPlans.
+type ListPlansParams struct {
+	// Campaign Those of one campaign.
+	Campaign *string `form:"campaign,omitempty" json:"campaign,omitempty"`
+}
+
+// ListPlanRowsParams defines parameters for ListPlanRows.
+type ListPlanRowsParams struct {
+	// Outcome Those of one outcome.
+	Outcome *PlanOutcome `form:"outcome,omitempty" json:"outcome,omitempty"`
+
+	// After Those after this number.
+	After *int `form:"after,omitempty" json:"after,omitempty"`
+
+	// Limit How many; 100 where this is left out.
+	Limit *int `form:"limit,omitempty" json:"limit,omitempty"`
+}
+
 // GetRegionDayParams defines parameters for GetRegionDay.
 type GetRegionDayParams struct {
 	// IfNoneMatch The ETag that the caller has.
@@ -1754,6 +1979,9 @@ type SetMessageTextsJSONRequestBody = MessageTextChange
 // PreviewMessageTextsJSONRequestBody defines body for PreviewMessageTexts for application/json ContentType.
 type PreviewMessageTextsJSONRequestBody = MessageTexts
 
+// ImportSitesMultipartRequestBody defines body for ImportSites for multipart/form-data ContentType.
+type ImportSitesMultipartRequestBody ImportSitesMultipartBody
+
 // ChangeSlotJSONRequestBody defines body for ChangeSlot for application/json ContentType.
 type ChangeSlotJSONRequestBody = SlotChange
 
@@ -1765,6 +1993,9 @@ type RollbackVersionJSONRequestBody = Rollback
 
 // CreateKeyJSONRequestBody defines body for CreateKey for application/json ContentType.
 type CreateKeyJSONRequestBody = NewKey
+
+// ApplyPlanJSONRequestBody defines body for ApplyPlan for application/json ContentType.
+type ApplyPlanJSONRequestBody = PlanApplication
 
 // TurnDialJSONRequestBody defines body for TurnDial for application/json ContentType.
 type TurnDialJSONRequestBody = RoomDial
@@ -2219,6 +2450,9 @@ type ServerInterface interface {
 	// PreviewMessageTexts See words as a phone would show them, and what they cost
 	// (POST /admin/v1/campaigns/{campaign}/messages/{kind}/preview)
 	PreviewMessageTexts(ctx echo.Context, campaign CampaignPath, kind NewsKindPath) error
+	// ImportSites Try a list of sites, as CSV or XLSX
+	// (POST /admin/v1/campaigns/{campaign}/sites/import)
+	ImportSites(ctx echo.Context, campaign CampaignPath) error
 	// ChangeSlot Change the capacity of a slot, close it, or release it
 	// (PATCH /admin/v1/campaigns/{campaign}/slots/{slot})
 	ChangeSlot(ctx echo.Context, campaign CampaignPath, slot string) error
@@ -2240,6 +2474,21 @@ type ServerInterface interface {
 	// RevokeKey End a key now
 	// (DELETE /admin/v1/keys/{key})
 	RevokeKey(ctx echo.Context, key string) error
+	// ListPlans Bulk changes that were tried, the newest hundred, and those that are being worked on
+	// (GET /admin/v1/plans)
+	ListPlans(ctx echo.Context, params ListPlansParams) error
+	// DiscardPlan Take a plan away that won't be applied
+	// (DELETE /admin/v1/plans/{plan})
+	DiscardPlan(ctx echo.Context, plan PlanPath) error
+	// GetPlan What a bulk change would do, or did
+	// (GET /admin/v1/plans/{plan})
+	GetPlan(ctx echo.Context, plan PlanPath) error
+	// ApplyPlan Do what a plan shows, or nothing
+	// (POST /admin/v1/plans/{plan}/apply)
+	ApplyPlan(ctx echo.Context, plan PlanPath) error
+	// ListPlanRows The rows of a plan, in its order
+	// (GET /admin/v1/plans/{plan}/rows)
+	ListPlanRows(ctx echo.Context, plan PlanPath, params ListPlanRowsParams) error
 	// ListRooms All waiting rooms, as they stand
 	// (GET /admin/v1/rooms)
 	ListRooms(ctx echo.Context) error
@@ -2515,6 +2764,22 @@ func (w *ServerInterfaceWrapper) PreviewMessageTexts(ctx echo.Context) error {
 	return err
 }
 
+// ImportSites converts echo context to params.
+func (w *ServerInterfaceWrapper) ImportSites(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "campaign" -------------
+	var campaign CampaignPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "campaign", ctx.Param("campaign"), &campaign, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter campaign: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ImportSites(ctx, campaign)
+	return err
+}
+
 // ChangeSlot converts echo context to params.
 func (w *ServerInterfaceWrapper) ChangeSlot(ctx echo.Context) error {
 	var err error
@@ -2626,6 +2891,111 @@ func (w *ServerInterfaceWrapper) RevokeKey(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.RevokeKey(ctx, key)
+	return err
+}
+
+// ListPlans converts echo context to params.
+func (w *ServerInterfaceWrapper) ListPlans(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListPlansParams
+	// ------------- Optional query parameter "campaign" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "campaign", ctx.QueryParams(), &params.Campaign, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter campaign: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListPlans(ctx, params)
+	return err
+}
+
+// DiscardPlan converts echo context to params.
+func (w *ServerInterfaceWrapper) DiscardPlan(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "plan" -------------
+	var plan PlanPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "plan", ctx.Param("plan"), &plan, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter plan: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.DiscardPlan(ctx, plan)
+	return err
+}
+
+// GetPlan converts echo context to params.
+func (w *ServerInterfaceWrapper) GetPlan(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "plan" -------------
+	var plan PlanPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "plan", ctx.Param("plan"), &plan, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter plan: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetPlan(ctx, plan)
+	return err
+}
+
+// ApplyPlan converts echo context to params.
+func (w *ServerInterfaceWrapper) ApplyPlan(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "plan" -------------
+	var plan PlanPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "plan", ctx.Param("plan"), &plan, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter plan: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ApplyPlan(ctx, plan)
+	return err
+}
+
+// ListPlanRows converts echo context to params.
+func (w *ServerInterfaceWrapper) ListPlanRows(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "plan" -------------
+	var plan PlanPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "plan", ctx.Param("plan"), &plan, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter plan: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListPlanRowsParams
+	// ------------- Optional query parameter "outcome" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "outcome", ctx.QueryParams(), &params.Outcome, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter outcome: %s", err))
+	}
+
+	// ------------- Optional query parameter "after" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "after", ctx.QueryParams(), &params.After, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter after: %s", err))
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListPlanRows(ctx, plan, params)
 	return err
 }
 
@@ -3367,6 +3737,12 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.POST(options.BaseURL+"/admin/v1/campaigns/:campaign/versions", wrapper.PublishVersion, options.OperationMiddlewares["publishVersion"]...)
 	router.POST(options.BaseURL+"/admin/v1/campaigns/:campaign/versions/:version/rollback", wrapper.RollbackVersion, options.OperationMiddlewares["rollbackVersion"]...)
 	router.PATCH(options.BaseURL+"/admin/v1/campaigns/:campaign/slots/:slot", wrapper.ChangeSlot, options.OperationMiddlewares["changeSlot"]...)
+	router.POST(options.BaseURL+"/admin/v1/campaigns/:campaign/sites/import", wrapper.ImportSites, options.OperationMiddlewares["importSites"]...)
+	router.GET(options.BaseURL+"/admin/v1/plans", wrapper.ListPlans, options.OperationMiddlewares["listPlans"]...)
+	router.DELETE(options.BaseURL+"/admin/v1/plans/:plan", wrapper.DiscardPlan, options.OperationMiddlewares["discardPlan"]...)
+	router.GET(options.BaseURL+"/admin/v1/plans/:plan", wrapper.GetPlan, options.OperationMiddlewares["getPlan"]...)
+	router.GET(options.BaseURL+"/admin/v1/plans/:plan/rows", wrapper.ListPlanRows, options.OperationMiddlewares["listPlanRows"]...)
+	router.POST(options.BaseURL+"/admin/v1/plans/:plan/apply", wrapper.ApplyPlan, options.OperationMiddlewares["applyPlan"]...)
 	router.GET(options.BaseURL+"/admin/v1/campaigns/:campaign/messages", wrapper.ListMessageTexts, options.OperationMiddlewares["listMessageTexts"]...)
 	router.PUT(options.BaseURL+"/admin/v1/campaigns/:campaign/messages/:kind", wrapper.SetMessageTexts, options.OperationMiddlewares["setMessageTexts"]...)
 	router.POST(options.BaseURL+"/admin/v1/campaigns/:campaign/messages/:kind/preview", wrapper.PreviewMessageTexts, options.OperationMiddlewares["previewMessageTexts"]...)
@@ -4608,6 +4984,178 @@ func (response PreviewMessageTexts503ApplicationProblemPlusJSONResponse) VisitPr
 	return err
 }
 
+type ImportSitesRequestObject struct {
+	Campaign      CampaignPath `json:"campaign"`
+	MultipartBody *multipart.Reader
+	Body          io.Reader
+}
+
+type ImportSitesResponseObject interface {
+	VisitImportSitesResponse(w http.ResponseWriter) error
+}
+
+type ImportSites201JSONResponse Plan
+
+func (response ImportSites201JSONResponse) VisitImportSitesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ImportSites400ApplicationProblemPlusJSONResponse Problem
+
+func (response ImportSites400ApplicationProblemPlusJSONResponse) VisitImportSitesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ImportSites401ApplicationProblemPlusJSONResponse struct {
+	KeyRequiredApplicationProblemPlusJSONResponse
+}
+
+func (response ImportSites401ApplicationProblemPlusJSONResponse) VisitImportSitesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ImportSites403ApplicationProblemPlusJSONResponse struct {
+	RoleRequiredApplicationProblemPlusJSONResponse
+}
+
+func (response ImportSites403ApplicationProblemPlusJSONResponse) VisitImportSitesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ImportSites404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response ImportSites404ApplicationProblemPlusJSONResponse) VisitImportSitesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ImportSites413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response ImportSites413ApplicationProblemPlusJSONResponse) VisitImportSitesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ImportSites415ApplicationProblemPlusJSONResponse struct {
+	UnsupportedApplicationProblemPlusJSONResponse
+}
+
+func (response ImportSites415ApplicationProblemPlusJSONResponse) VisitImportSitesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ImportSites429ApplicationProblemPlusJSONResponse struct {
+	TooManyApplicationProblemPlusJSONResponse
+}
+
+func (response ImportSites429ApplicationProblemPlusJSONResponse) VisitImportSitesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ImportSites500ApplicationProblemPlusJSONResponse struct {
+	InternalApplicationProblemPlusJSONResponse
+}
+
+func (response ImportSites500ApplicationProblemPlusJSONResponse) VisitImportSitesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ImportSites503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ImportSites503ApplicationProblemPlusJSONResponse) VisitImportSitesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ChangeSlotRequestObject struct {
 	Campaign CampaignPath `json:"campaign"`
 	Slot     string       `json:"slot"`
@@ -5728,6 +6276,752 @@ type RevokeKey503ApplicationProblemPlusJSONResponse struct {
 }
 
 func (response RevokeKey503ApplicationProblemPlusJSONResponse) VisitRevokeKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListPlansRequestObject struct {
+	Params ListPlansParams
+}
+
+type ListPlansResponseObject interface {
+	VisitListPlansResponse(w http.ResponseWriter) error
+}
+
+type ListPlans200JSONResponse PlanList
+
+func (response ListPlans200JSONResponse) VisitListPlansResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListPlans400ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response ListPlans400ApplicationProblemPlusJSONResponse) VisitListPlansResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListPlans401ApplicationProblemPlusJSONResponse struct {
+	KeyRequiredApplicationProblemPlusJSONResponse
+}
+
+func (response ListPlans401ApplicationProblemPlusJSONResponse) VisitListPlansResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListPlans403ApplicationProblemPlusJSONResponse struct {
+	RoleRequiredApplicationProblemPlusJSONResponse
+}
+
+func (response ListPlans403ApplicationProblemPlusJSONResponse) VisitListPlansResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListPlans429ApplicationProblemPlusJSONResponse struct {
+	TooManyApplicationProblemPlusJSONResponse
+}
+
+func (response ListPlans429ApplicationProblemPlusJSONResponse) VisitListPlansResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListPlans500ApplicationProblemPlusJSONResponse struct {
+	InternalApplicationProblemPlusJSONResponse
+}
+
+func (response ListPlans500ApplicationProblemPlusJSONResponse) VisitListPlansResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListPlans503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ListPlans503ApplicationProblemPlusJSONResponse) VisitListPlansResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DiscardPlanRequestObject struct {
+	Plan PlanPath `json:"plan"`
+}
+
+type DiscardPlanResponseObject interface {
+	VisitDiscardPlanResponse(w http.ResponseWriter) error
+}
+
+type DiscardPlan204Response struct {
+}
+
+func (response DiscardPlan204Response) VisitDiscardPlanResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type DiscardPlan400ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response DiscardPlan400ApplicationProblemPlusJSONResponse) VisitDiscardPlanResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DiscardPlan401ApplicationProblemPlusJSONResponse struct {
+	KeyRequiredApplicationProblemPlusJSONResponse
+}
+
+func (response DiscardPlan401ApplicationProblemPlusJSONResponse) VisitDiscardPlanResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DiscardPlan403ApplicationProblemPlusJSONResponse struct {
+	RoleRequiredApplicationProblemPlusJSONResponse
+}
+
+func (response DiscardPlan403ApplicationProblemPlusJSONResponse) VisitDiscardPlanResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DiscardPlan404ApplicationProblemPlusJSONResponse Problem
+
+func (response DiscardPlan404ApplicationProblemPlusJSONResponse) VisitDiscardPlanResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DiscardPlan409ApplicationProblemPlusJSONResponse Problem
+
+func (response DiscardPlan409ApplicationProblemPlusJSONResponse) VisitDiscardPlanResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DiscardPlan429ApplicationProblemPlusJSONResponse struct {
+	TooManyApplicationProblemPlusJSONResponse
+}
+
+func (response DiscardPlan429ApplicationProblemPlusJSONResponse) VisitDiscardPlanResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DiscardPlan500ApplicationProblemPlusJSONResponse struct {
+	InternalApplicationProblemPlusJSONResponse
+}
+
+func (response DiscardPlan500ApplicationProblemPlusJSONResponse) VisitDiscardPlanResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DiscardPlan503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response DiscardPlan503ApplicationProblemPlusJSONResponse) VisitDiscardPlanResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetPlanRequestObject struct {
+	Plan PlanPath `json:"plan"`
+}
+
+type GetPlanResponseObject interface {
+	VisitGetPlanResponse(w http.ResponseWriter) error
+}
+
+type GetPlan200JSONResponse Plan
+
+func (response GetPlan200JSONResponse) VisitGetPlanResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetPlan400ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response GetPlan400ApplicationProblemPlusJSONResponse) VisitGetPlanResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetPlan401ApplicationProblemPlusJSONResponse struct {
+	KeyRequiredApplicationProblemPlusJSONResponse
+}
+
+func (response GetPlan401ApplicationProblemPlusJSONResponse) VisitGetPlanResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetPlan403ApplicationProblemPlusJSONResponse struct {
+	RoleRequiredApplicationProblemPlusJSONResponse
+}
+
+func (response GetPlan403ApplicationProblemPlusJSONResponse) VisitGetPlanResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetPlan404ApplicationProblemPlusJSONResponse Problem
+
+func (response GetPlan404ApplicationProblemPlusJSONResponse) VisitGetPlanResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetPlan429ApplicationProblemPlusJSONResponse struct {
+	TooManyApplicationProblemPlusJSONResponse
+}
+
+func (response GetPlan429ApplicationProblemPlusJSONResponse) VisitGetPlanResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetPlan500ApplicationProblemPlusJSONResponse struct {
+	InternalApplicationProblemPlusJSONResponse
+}
+
+func (response GetPlan500ApplicationProblemPlusJSONResponse) VisitGetPlanResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetPlan503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response GetPlan503ApplicationProblemPlusJSONResponse) VisitGetPlanResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ApplyPlanRequestObject struct {
+	Plan PlanPath `json:"plan"`
+	Body *ApplyPlanJSONRequestBody
+}
+
+type ApplyPlanResponseObject interface {
+	VisitApplyPlanResponse(w http.ResponseWriter) error
+}
+
+type ApplyPlan200JSONResponse Plan
+
+func (response ApplyPlan200JSONResponse) VisitApplyPlanResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ApplyPlan400ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response ApplyPlan400ApplicationProblemPlusJSONResponse) VisitApplyPlanResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ApplyPlan401ApplicationProblemPlusJSONResponse struct {
+	KeyRequiredApplicationProblemPlusJSONResponse
+}
+
+func (response ApplyPlan401ApplicationProblemPlusJSONResponse) VisitApplyPlanResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ApplyPlan403ApplicationProblemPlusJSONResponse struct {
+	RoleRequiredApplicationProblemPlusJSONResponse
+}
+
+func (response ApplyPlan403ApplicationProblemPlusJSONResponse) VisitApplyPlanResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ApplyPlan404ApplicationProblemPlusJSONResponse Problem
+
+func (response ApplyPlan404ApplicationProblemPlusJSONResponse) VisitApplyPlanResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ApplyPlan409ApplicationProblemPlusJSONResponse Problem
+
+func (response ApplyPlan409ApplicationProblemPlusJSONResponse) VisitApplyPlanResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ApplyPlan410ApplicationProblemPlusJSONResponse Problem
+
+func (response ApplyPlan410ApplicationProblemPlusJSONResponse) VisitApplyPlanResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(410)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ApplyPlan413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response ApplyPlan413ApplicationProblemPlusJSONResponse) VisitApplyPlanResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ApplyPlan415ApplicationProblemPlusJSONResponse struct {
+	UnsupportedApplicationProblemPlusJSONResponse
+}
+
+func (response ApplyPlan415ApplicationProblemPlusJSONResponse) VisitApplyPlanResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ApplyPlan429ApplicationProblemPlusJSONResponse struct {
+	TooManyApplicationProblemPlusJSONResponse
+}
+
+func (response ApplyPlan429ApplicationProblemPlusJSONResponse) VisitApplyPlanResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ApplyPlan500ApplicationProblemPlusJSONResponse struct {
+	InternalApplicationProblemPlusJSONResponse
+}
+
+func (response ApplyPlan500ApplicationProblemPlusJSONResponse) VisitApplyPlanResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ApplyPlan503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ApplyPlan503ApplicationProblemPlusJSONResponse) VisitApplyPlanResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListPlanRowsRequestObject struct {
+	Plan   PlanPath `json:"plan"`
+	Params ListPlanRowsParams
+}
+
+type ListPlanRowsResponseObject interface {
+	VisitListPlanRowsResponse(w http.ResponseWriter) error
+}
+
+type ListPlanRows200JSONResponse PlanRowList
+
+func (response ListPlanRows200JSONResponse) VisitListPlanRowsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListPlanRows400ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response ListPlanRows400ApplicationProblemPlusJSONResponse) VisitListPlanRowsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListPlanRows401ApplicationProblemPlusJSONResponse struct {
+	KeyRequiredApplicationProblemPlusJSONResponse
+}
+
+func (response ListPlanRows401ApplicationProblemPlusJSONResponse) VisitListPlanRowsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListPlanRows403ApplicationProblemPlusJSONResponse struct {
+	RoleRequiredApplicationProblemPlusJSONResponse
+}
+
+func (response ListPlanRows403ApplicationProblemPlusJSONResponse) VisitListPlanRowsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListPlanRows404ApplicationProblemPlusJSONResponse Problem
+
+func (response ListPlanRows404ApplicationProblemPlusJSONResponse) VisitListPlanRowsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListPlanRows429ApplicationProblemPlusJSONResponse struct {
+	TooManyApplicationProblemPlusJSONResponse
+}
+
+func (response ListPlanRows429ApplicationProblemPlusJSONResponse) VisitListPlanRowsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListPlanRows500ApplicationProblemPlusJSONResponse struct {
+	InternalApplicationProblemPlusJSONResponse
+}
+
+func (response ListPlanRows500ApplicationProblemPlusJSONResponse) VisitListPlanRowsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListPlanRows503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ListPlanRows503ApplicationProblemPlusJSONResponse) VisitListPlanRowsResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -10619,6 +11913,9 @@ type StrictServerInterface interface {
 	// PreviewMessageTexts See words as a phone would show them, and what they cost
 	// (POST /admin/v1/campaigns/{campaign}/messages/{kind}/preview)
 	PreviewMessageTexts(ctx context.Context, request PreviewMessageTextsRequestObject) (PreviewMessageTextsResponseObject, error)
+	// ImportSites Try a list of sites, as CSV or XLSX
+	// (POST /admin/v1/campaigns/{campaign}/sites/import)
+	ImportSites(ctx context.Context, request ImportSitesRequestObject) (ImportSitesResponseObject, error)
 	// ChangeSlot Change the capacity of a slot, close it, or release it
 	// (PATCH /admin/v1/campaigns/{campaign}/slots/{slot})
 	ChangeSlot(ctx context.Context, request ChangeSlotRequestObject) (ChangeSlotResponseObject, error)
@@ -10640,6 +11937,21 @@ type StrictServerInterface interface {
 	// RevokeKey End a key now
 	// (DELETE /admin/v1/keys/{key})
 	RevokeKey(ctx context.Context, request RevokeKeyRequestObject) (RevokeKeyResponseObject, error)
+	// ListPlans Bulk changes that were tried, the newest hundred, and those that are being worked on
+	// (GET /admin/v1/plans)
+	ListPlans(ctx context.Context, request ListPlansRequestObject) (ListPlansResponseObject, error)
+	// DiscardPlan Take a plan away that won't be applied
+	// (DELETE /admin/v1/plans/{plan})
+	DiscardPlan(ctx context.Context, request DiscardPlanRequestObject) (DiscardPlanResponseObject, error)
+	// GetPlan What a bulk change would do, or did
+	// (GET /admin/v1/plans/{plan})
+	GetPlan(ctx context.Context, request GetPlanRequestObject) (GetPlanResponseObject, error)
+	// ApplyPlan Do what a plan shows, or nothing
+	// (POST /admin/v1/plans/{plan}/apply)
+	ApplyPlan(ctx context.Context, request ApplyPlanRequestObject) (ApplyPlanResponseObject, error)
+	// ListPlanRows The rows of a plan, in its order
+	// (GET /admin/v1/plans/{plan}/rows)
+	ListPlanRows(ctx context.Context, request ListPlanRowsRequestObject) (ListPlanRowsResponseObject, error)
 	// ListRooms All waiting rooms, as they stand
 	// (GET /admin/v1/rooms)
 	ListRooms(ctx context.Context, request ListRoomsRequestObject) (ListRoomsResponseObject, error)
@@ -11029,6 +12341,41 @@ func (sh *strictHandler) PreviewMessageTexts(ctx echo.Context, campaign Campaign
 	return nil
 }
 
+// ImportSites operation middleware
+func (sh *strictHandler) ImportSites(ctx echo.Context, campaign CampaignPath) error {
+	var request ImportSitesRequestObject
+
+	request.Campaign = campaign
+	if strings.HasPrefix(ctx.Request().Header.Get("Content-Type"), "multipart/form-data") {
+		if reader, err := ctx.Request().MultipartReader(); err != nil {
+			return err
+		} else {
+			request.MultipartBody = reader
+		}
+	}
+	if strings.HasPrefix(ctx.Request().Header.Get("Content-Type"), "text/csv") {
+		request.Body = ctx.Request().Body
+	}
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ImportSites(ctx.Request().Context(), request.(ImportSitesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ImportSites")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ImportSitesResponseObject); ok {
+		return validResponse.VisitImportSitesResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // ChangeSlot operation middleware
 func (sh *strictHandler) ChangeSlot(ctx echo.Context, campaign CampaignPath, slot string) error {
 	var request ChangeSlotRequestObject
@@ -11291,6 +12638,155 @@ func (sh *strictHandler) RevokeKey(ctx echo.Context, key string) error {
 		return err
 	} else if validResponse, ok := response.(RevokeKeyResponseObject); ok {
 		return validResponse.VisitRevokeKeyResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListPlans operation middleware
+func (sh *strictHandler) ListPlans(ctx echo.Context, params ListPlansParams) error {
+	var request ListPlansRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListPlans(ctx.Request().Context(), request.(ListPlansRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListPlans")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListPlansResponseObject); ok {
+		return validResponse.VisitListPlansResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// DiscardPlan operation middleware
+func (sh *strictHandler) DiscardPlan(ctx echo.Context, plan PlanPath) error {
+	var request DiscardPlanRequestObject
+
+	request.Plan = plan
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.DiscardPlan(ctx.Request().Context(), request.(DiscardPlanRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DiscardPlan")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(DiscardPlanResponseObject); ok {
+		return validResponse.VisitDiscardPlanResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetPlan operation middleware
+func (sh *strictHandler) GetPlan(ctx echo.Context, plan PlanPath) error {
+	var request GetPlanRequestObject
+
+	request.Plan = plan
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetPlan(ctx.Request().Context(), request.(GetPlanRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetPlan")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetPlanResponseObject); ok {
+		return validResponse.VisitGetPlanResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ApplyPlan operation middleware
+func (sh *strictHandler) ApplyPlan(ctx echo.Context, plan PlanPath) error {
+	var request ApplyPlanRequestObject
+
+	request.Plan = plan
+
+	var body ApplyPlanJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ApplyPlan(ctx.Request().Context(), request.(ApplyPlanRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ApplyPlan")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ApplyPlanResponseObject); ok {
+		return validResponse.VisitApplyPlanResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListPlanRows operation middleware
+func (sh *strictHandler) ListPlanRows(ctx echo.Context, plan PlanPath, params ListPlanRowsParams) error {
+	var request ListPlanRowsRequestObject
+
+	request.Plan = plan
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListPlanRows(ctx.Request().Context(), request.(ListPlanRowsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListPlanRows")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListPlanRowsResponseObject); ok {
+		return validResponse.VisitListPlanRowsResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

@@ -36,6 +36,8 @@ type declared struct {
 	developmentOnly bool
 	// bodyBytes is the largest body where an operation allows more than the rest.
 	bodyBytes int64
+	// file is for operations whose body is a file, which is read as it comes; long for those that may take their time.
+	file, long bool
 }
 
 // defineDate refuses a date of the right form that doesn't exist, such as 2021-02-30, like any other text. The library
@@ -62,6 +64,8 @@ func readContract() (*contract, error) {
 		for method, operation := range item.Operations() {
 			g, _ := operation.Extensions["x-jari-guard"].(string)
 			development, _ := operation.Extensions["x-jari-development"].(bool)
+			file, _ := operation.Extensions["x-jari-file"].(bool)
+			long, _ := operation.Extensions["x-jari-long"].(bool)
 			bodyBytes, _ := operation.Extensions["x-jari-body-bytes"].(float64)
 			c.operations[operation.OperationID] = declared{
 				route: &routers.Route{
@@ -70,6 +74,8 @@ func readContract() (*contract, error) {
 				guard:           guard(g),
 				developmentOnly: development,
 				bodyBytes:       int64(bodyBytes),
+				file:            file,
+				long:            long,
 			}
 		}
 	}

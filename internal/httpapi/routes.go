@@ -87,6 +87,12 @@ var operations = []operation{
 	{"publishVersion", publisher},
 	{"rollbackVersion", publisher},
 	{"changeSlot", editor},
+	{"importSites", editor},
+	{"listPlans", viewer},
+	{"getPlan", viewer},
+	{"discardPlan", editor},
+	{"listPlanRows", viewer},
+	{"applyPlan", editor},
 	{"listMessageTexts", viewer},
 	{"setMessageTexts", editor},
 	{"previewMessageTexts", editor},
@@ -132,11 +138,21 @@ func (s *Server) register(e *echo.Echo) error {
 		if answer, ok := rush[id]; ok {
 			middlewares[id] = append(middlewares[id], s.answerRush(g, priorityOf(id), answer))
 		}
-		bodyBytes := max(c.bodyBytes, s.BodyBytes)
+		bodyBytes, wait := max(c.bodyBytes, s.BodyBytes), s.Deadline
+		if c.long {
+			wait = s.Bulk.Timeout
+			middlewares[id] = append(middlewares[id], s.atLeisure)
+		}
+		if c.file {
+			bodyBytes = s.Bulk.Bytes + formBytes
+			middlewares[id] = append(middlewares[id], s.gate.bounded(priorityOf(id), 0), deadline(wait), s.guard(g),
+				s.spend(budgetOf(id, g, c.route.Method)), s.oneOfFew, contract.validateFile(c, bodyBytes))
+			continue
+		}
 		if _, free := documents[echoPath(c.route.Path)]; !free { // making a document asks no store and takes microseconds
 			middlewares[id] = append(middlewares[id], s.gate.bounded(priorityOf(id), bodyBytes))
 		}
-		middlewares[id] = append(middlewares[id], deadline(s.Deadline), s.guard(g),
+		middlewares[id] = append(middlewares[id], deadline(wait), s.guard(g),
 			s.spend(budgetOf(id, g, c.route.Method)), contract.validate(c, bodyBytes))
 	}
 	for _, o := range operations {

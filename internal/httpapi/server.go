@@ -26,6 +26,7 @@ import (
 	"jari/internal/identity"
 	"jari/internal/limit"
 	"jari/internal/notify"
+	"jari/internal/plan"
 	"jari/internal/slot"
 	"jari/internal/staff"
 	"jari/internal/waitingroom"
@@ -41,6 +42,7 @@ type Options struct {
 	Messages  *notify.Service
 	Staff     *staff.Service
 	Audit     *audit.Log
+	Plans     *plan.Service
 	Clock     clock.Clock
 	Log       *slog.Logger
 	Metrics   prometheus.Registerer
@@ -54,6 +56,7 @@ type Options struct {
 	Limits         *limit.Limiter
 	AllowedOrigins []string
 	Caution        Caution
+	Bulk           Bulk
 	// Inside is how many requests may be inside at the same time.
 	Inside int
 	// Deadline is how long a request may take before it is answered that its store doesn't answer.
@@ -66,13 +69,14 @@ type Server struct {
 	origins  *http.CrossOriginProtection
 	requests *durations
 	gate     gate
+	bulk     chan struct{} // a place for each bulk change that is worked on
 	// crossOrigin is nil where no other origin is allowed.
 	crossOrigin echo.MiddlewareFunc
 }
 
 // New returns the handler of the public API, or says which route declares no guard.
 func New(o Options) (http.Handler, error) {
-	s := &Server{Options: o, origins: http.NewCrossOriginProtection()}
+	s := &Server{Options: o, origins: http.NewCrossOriginProtection(), bulk: make(chan struct{}, max(1, o.Bulk.AtOnce))}
 	s.gate.most, s.gate.crowded = int64(o.Inside), o.Bookings.Crowded
 	for _, origin := range o.AllowedOrigins {
 		if err := s.origins.AddTrustedOrigin(origin); err != nil {

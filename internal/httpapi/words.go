@@ -117,6 +117,12 @@ var problemWords = map[fault.Code][2]words{
 	fault.CodeVersionNotFound:       {{"없는 판입니다.", ""}, {"There is no such version.", ""}},
 	fault.CodeCapacityBelowBooked:   {{"정원을 이미 예약된 수보다 적게 할 수 없습니다.", "예약된 수가 함께 표시됩니다."}, {"The capacity can't be lower than what is booked.", "How many are booked is given with this answer."}},
 	fault.CodeVersionMoved:          {{"그사이 다른 판이 게시되었습니다.", "다시 확인해 주세요."}, {"Another version was published meanwhile.", "Please look again."}},
+	fault.CodePlanNotFound:          {{"없는 계획입니다.", ""}, {"There is no such plan.", ""}},
+	fault.CodePlanOver:              {{"계획의 유효 시간이 지났습니다.", "다시 만들어 확인해 주세요."}, {"This plan's time is over.", "Make it again and look at it again."}},
+	fault.CodePlanApplied:           {{"이미 적용된 계획입니다.", ""}, {"This plan was applied already.", ""}},
+	fault.CodePlanDiffers:           {{"확인한 계획과 다릅니다.", "checksum 을 확인해 주세요."}, {"This isn't the plan that was looked at.", "Please check the checksum."}},
+	fault.CodePlanOutdated:          {{"계획을 만든 뒤에 바뀐 것이 있습니다.", "변경된 것은 없습니다. 계획을 다시 만들어 확인해 주세요."}, {"Something has changed since this plan was made.", "Nothing was done. Make the plan again and look at it again."}},
+	fault.CodeImportUnreadable:      {{"파일을 읽을 수 없습니다.", "이유는 fields 에 있습니다. 변경된 것은 없습니다."}, {"This file can't be read.", "fields says why. Nothing was changed."}},
 	fault.CodeChangeClosed:          {{"변경하거나 취소할 수 있는 시간이 지났습니다.", "장소에 직접 문의해 주세요."}, {"It is too late to change or cancel.", "Please contact the site."}},
 
 	fault.CodePossiblyRegistered:      {{"같은 이름과 생년월일로 이미 확인된 분이 있습니다.", "처음 확인하신 휴대전화를 쓰시거나 창구에 문의해 주세요."}, {"Somebody of this name and birth date is registered already.", "Use the phone that was verified first, or ask at the desk."}},

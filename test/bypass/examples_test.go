@@ -186,6 +186,23 @@ var examples = map[string]example{
 		},
 		elsewhere: verdict{http.StatusNotFound, fault.CodeSlotNotFound},
 	},
+	"importSites": {
+		prepare: func(*testing.T, *world, *jaritest.Citizen) (any, map[string]string) {
+			return jaritest.List("site_id,region,name,address,wheelchair\nnew,seoul,x,y,no\n"), nil
+		},
+		answeredAgain: true, anew: true, // another plan
+		anywhere: "a list can be tried in the other campaign too",
+	},
+	"getPlan":      {prepare: planned},
+	"listPlanRows": {prepare: planned},
+	"discardPlan":  {prepare: planned, again: verdict{http.StatusNotFound, fault.CodePlanNotFound}},
+	"applyPlan": {
+		prepare: func(t *testing.T, w *world, _ *jaritest.Citizen) (any, map[string]string) {
+			p := w.plan(t)
+			return map[string]any{"checksum": p.Checksum}, map[string]string{"plan": p.PlanId}
+		},
+		answeredAgain: true, // the same answer
+	},
 	"listMessageTexts": {anywhere: "the other campaign's people are told things too"},
 	"setMessageTexts": {
 		prepare: func(*testing.T, *world, *jaritest.Citizen) (any, map[string]string) {
@@ -217,6 +234,19 @@ var examples = map[string]example{
 			return nil, map[string]string{"key": strings.Split(w.AdminKey(t, "viewer"), ".")[2]}
 		},
 	},
+}
+
+// plan is a plan that nobody has applied.
+func (w *world) plan(t *testing.T) (p httpapi.Plan) {
+	t.Helper()
+	list := jaritest.CSV("/admin/v1/campaigns/"+w.Campaign+"/sites/import", "site_id,region,name,address,wheelchair\nnew,seoul,x,y,no\n")
+	w.Send(t, list.With("Authorization", "Bearer "+w.keys["editor"])).Want(t, http.StatusCreated).Into(t, &p)
+	return p
+}
+
+func planned(t *testing.T, w *world, _ *jaritest.Citizen) (any, map[string]string) {
+	t.Helper()
+	return nil, map[string]string{"plan": w.plan(t).PlanId}
 }
 
 func holding(t *testing.T, w *world, by *jaritest.Citizen) (any, map[string]string) {

@@ -119,6 +119,9 @@ func wrongMethods(t *testing.T, s subject) (all []way) {
 	return all
 }
 
+// mostList is the largest list that the world's instance takes, in bytes.
+const mostList = 64 << 10
+
 func wrongBodies(t *testing.T, s subject) (all []way) {
 	t.Helper()
 	if !s.operation.HasBody {
@@ -135,6 +138,14 @@ func wrongBodies(t *testing.T, s subject) (all []way) {
 	body := func(raw []byte) jaritest.Request { q := asJSON; q.Body = raw; return q }
 	for _, media := range []string{"text/plain", "application/x-www-form-urlencoded", ""} {
 		add("content type "+media, wrongMedia, replace(asJSON, "Content-Type", media))
+	}
+	if file, _ := s.spec.Extensions["x-jari-file"].(bool); file {
+		unreadable := verdict{http.StatusBadRequest, fault.CodeImportUnreadable}
+		add("no list", unreadable, body([]byte{}))
+		add("a list with half a quotation", unreadable, body(append(slices.Clone(asJSON.Body), []byte("\"half")...)))
+		add("a list with another heading", unreadable, body(append([]byte("surplus,"), asJSON.Body...)))
+		add("a list one byte too large", tooLarge, body(slices.Concat(asJSON.Body, bytes.Repeat([]byte(" "), mostList+1-len(asJSON.Body)))))
+		return all
 	}
 	add("half a body", malformed, body(asJSON.Body[:len(asJSON.Body)-1]))
 	add("two bodies", malformed, body(slices.Concat(asJSON.Body, asJSON.Body)))

@@ -9,6 +9,7 @@ import (
 	"path"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -56,7 +57,7 @@ func (w *world) NewCitizen(t *testing.T) *jaritest.Citizen {
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	w := &world{Server: jaritest.Start(t), other: "other-2021", keys: map[string]string{}}
+	w := &world{Server: jaritest.Start(t, jaritest.WithEnvironment("JARI_IMPORT_BYTES", strconv.Itoa(mostList))), other: "other-2021", keys: map[string]string{}}
 	w.PublishAlso(t, w.other)
 	for _, role := range staff.Roles {
 		if role != staff.Clinic { // whose key is for one site

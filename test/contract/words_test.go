@@ -396,6 +396,16 @@ var refusals = map[fault.Code]refusal{
 		}
 		return administer(t, s, http.MethodPatch, fmt.Sprintf("/slots/%d", id), map[string]any{"capacity": 0})
 	}},
+	fault.CodePlanNotFound: {ask: func(t *testing.T, s *jaritest.Server) jaritest.Request {
+		return jaritest.JSON(http.MethodGet, "/admin/v1/plans/nothing", nil).With("Authorization", "Bearer "+s.AdminKey(t, "viewer"))
+	}},
+	fault.CodeImportUnreadable: {ask: func(t *testing.T, s *jaritest.Server) jaritest.Request {
+		return administer(t, s, http.MethodPost, "/sites/import", jaritest.List("nothing"))
+	}},
+	fault.CodePlanOver:     {ask: applying(`UPDATE plans SET made_at = made_at - interval '2 hours', expires_at = expires_at - interval '2 hours'`)},
+	fault.CodePlanApplied:  {ask: applying(`UPDATE plans SET applied_by = 'another', applied_at = now()`)},
+	fault.CodePlanDiffers:  {ask: applying(`UPDATE plans SET checksum = repeat('0', 64)`)},
+	fault.CodePlanOutdated: {ask: applying(`UPDATE sites SET address = 'elsewhere'`)},
 	fault.CodeVersionMoved: {ask: func(t *testing.T, s *jaritest.Server) jaritest.Request {
 		d := published(t, s)
 		d["hold_seconds"] = 600
@@ -473,6 +483,19 @@ func approval(t *testing.T, s *jaritest.Server, over bool) jaritest.Request {
 func administer(t *testing.T, s *jaritest.Server, method, rest string, body any) jaritest.Request {
 	t.Helper()
 	return jaritest.JSON(method, "/admin/v1/campaigns/"+s.Campaign+rest, body).With("Authorization", "Bearer "+s.AdminKey(t, "publisher"))
+}
+
+// applying is a request to apply a plan, after something was done to it.
+func applying(statement string) func(*testing.T, *jaritest.Server) jaritest.Request {
+	return func(t *testing.T, s *jaritest.Server) jaritest.Request {
+		t.Helper()
+		try := administer(t, s, http.MethodPost, "/sites/import", jaritest.List("site_id,region,name,address,wheelchair\none,seoul,x,y,no\n"))
+		var p httpapi.Plan
+		s.Send(t, try).Want(t, http.StatusCreated).Into(t, &p)
+		run(t, s, statement)
+		return jaritest.JSON(http.MethodPost, "/admin/v1/plans/"+p.PlanId+"/apply", map[string]any{"checksum": p.Checksum}).
+			With("Authorization", try.Header.Get("Authorization"))
+	}
 }
 
 // published is the document that is in effect.

@@ -155,6 +155,11 @@ func JSON(method, path string, body any) Request {
 	if body == nil {
 		return q
 	}
+	if list, ok := body.(List); ok {
+		q.Body = []byte(list)
+		q.Header.Set("Content-Type", "text/csv")
+		return q
+	}
 	raw, err := json.Marshal(body)
 	if err != nil {
 		panic(err) // tests send what can be encoded
@@ -163,6 +168,12 @@ func JSON(method, path string, body any) Request {
 	q.Header.Set("Content-Type", "application/json")
 	return q
 }
+
+// List is a body that is a list in CSV.
+type List string
+
+// CSV is a request with a list.
+func CSV(path, list string) Request { return JSON(http.MethodPost, path, List(list)) }
 
 // With is the request with one more header.
 func (q Request) With(name, value string) Request {

@@ -19,6 +19,22 @@ func (s *Server) Refresh(t testing.TB) {
 	}
 }
 
+// CatchUp brings everything that the instance keeps in memory up to date now, what is published too.
+func (s *Server) CatchUp(t testing.TB) {
+	t.Helper()
+	if err := s.app.CatchUp(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// SweepPlans takes away the plans that are over for a while.
+func (s *Server) SweepPlans(t testing.TB) {
+	t.Helper()
+	if err := s.app.SweepPlans(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // AdminKey makes a key of an administrator, as the command line does.
 func (s *Server) AdminKey(t testing.TB, role string) string {
 	t.Helper()

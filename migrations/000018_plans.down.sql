@@ -1,0 +1,3 @@
+DROP TABLE plan_progress;
+DROP TABLE plan_rows;
+DROP TABLE plans;
