@@ -46,7 +46,12 @@ type outcome struct {
 	Broken    int    `json:"broken_holds"`
 	Histories int    `json:"histories"`
 	// Away is the longest time in which nobody was answered for good.
-	Away       float64           `json:"longest_unavailability_s"`
+	Away float64 `json:"longest_unavailability_s"`
+	// Of cells with a waiting room: Vacant is the longest time between the end of a leader and the next one.
+	Guests     int               `json:"guests,omitempty"`
+	CameIn     int               `json:"came_in,omitempty"`
+	ThrownBack int               `json:"thrown_back"`
+	Vacant     float64           `json:"longest_without_leader_s,omitempty"`
 	Violations map[int]int       `json:"violations"` // by invariant
 	Examples   []check.Violation `json:"examples,omitempty"`
 	TooLittle  string            `json:"too_little,omitempty"`
@@ -70,7 +75,7 @@ func (o *outcome) count(entries []journal.Entry, began, ended time.Time) {
 		case !e.Final():
 			o.NotNow++
 		default:
-			if e.Op != journal.Look {
+			if e.Op != journal.Look && e.Op != journal.Watch {
 				answered = append(answered, e.Answered)
 			}
 		}
@@ -221,19 +226,57 @@ deadlocked.
 
 `
 
+// roomHeading explains the table of the cells with a waiting room.
+const roomHeading = `
+In front of these campaigns is a waiting room. On two servers people register, with up to three devices each, many of them
+just when the draw is frozen; they watch, come in when they are called, and book, while new browsers ask for the same
+place again and strangers try other people's tickets. Further violations: (10) one place a person and one person a place,
+the draw's indexes dense, and whoever comes after the freeze behind them; (11) neither the serving number nor the state
+goes back, on one server or from one to the other, nor faster than the rate, and a leader who is gone is replaced within
+its lease and two seconds; (12) nobody is admitted before being called, or by another's ticket; (13) nobody is thrown back:
+to another place, to registering, to waiting or to the late lane, as every answer says, that of GET /v1/me too; (14) nobody
+whose turn came is refused for longer than a server may be behind, and everybody comes in; (15) the published draw is
+verified, and positions follow from it.
+
+`
+
+func (o outcome) says() string {
+	if o.TooLittle != "" {
+		return o.broken() + "; failed: " + o.TooLittle
+	}
+	return o.broken()
+}
+
+// rooms is the table of the cells with a waiting room.
+func (r faultsReport) rooms(b *strings.Builder) {
+	b.WriteString(roomHeading)
+	b.WriteString("| cell | what is injected | fired | requests | people | came in | thrown back | confirmed | lost answers | not now | longest without a leader | violations |\n")
+	b.WriteString("|---|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|---|\n")
+	for _, o := range r.Cells {
+		if o.Guests > 0 {
+			fmt.Fprintf(b, "| %s | %s | %d | %d | %d | %d | %d | %d | %d | %d | %.1f s | %s |\n", o.Cell, o.Injects, o.Fired, o.Requests,
+				o.Guests, o.CameIn, o.ThrownBack, o.Confirmed, o.Lost, o.NotNow, o.Vacant, o.says())
+		}
+	}
+}
+
 func (r faultsReport) markdown(out io.Writer) error {
 	var b strings.Builder
 	b.WriteString(heading)
 	fmt.Fprintf(&b, "`%s` at revision %s, %s, %d s.\n\n", r.Command, cmp.Or(r.Revision, "unknown"), r.At.Format(time.DateOnly), int(r.Seconds))
 	b.WriteString("| cell | what is injected | fired | requests | confirmed | lost answers | not now | broken holds | longest away | histories | violations |\n")
 	b.WriteString("|---|---|--:|--:|--:|--:|--:|--:|--:|--:|---|\n")
+	rooms := false
 	for _, o := range r.Cells {
-		says := o.broken()
-		if o.TooLittle != "" {
-			says += "; failed: " + o.TooLittle
+		if rooms = rooms || o.Guests > 0; o.Guests > 0 {
+			continue
 		}
+		says := o.says()
 		fmt.Fprintf(&b, "| %s | %s | %d | %d | %d | %d | %d | %d | %s s | %d | %s |\n", o.Cell, o.Injects, o.Fired, o.Requests,
 			o.Confirmed, o.Lost, o.NotNow, o.Broken, strconv.FormatFloat(o.Away, 'f', 2, 64), o.Histories, says)
+	}
+	if rooms {
+		r.rooms(&b)
 	}
 	for _, o := range r.Cells {
 		for _, v := range o.Examples {

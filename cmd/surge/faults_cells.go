@@ -36,11 +36,13 @@ type cell struct {
 	instances int
 	keeps     bool
 	// proxied puts proxies between servers and stores.
-	proxied     bool
-	holdSeconds int
-	singles     int
-	env         []string
-	excuses     check.Excuses
+	proxied bool
+	// lobby cells have a waiting room that everybody comes through; freezes means that a server stands still there.
+	lobby, freezes bool
+	holdSeconds    int
+	singles        int
+	env            []string
+	excuses        check.Excuses
 	// length is how long it takes, whatever was asked for.
 	length time.Duration
 	// least are the bookings that must be confirmed, 300 if it is 0; leastFired is how often the fault must come.
@@ -63,8 +65,8 @@ func (c cell) atLeast() int64 {
 	return leastConfirmed
 }
 
-// cells are all that is broken.
-func cells() []cell {
+// bookingCells are the ways to break holding and confirming.
+func bookingCells() []cell {
 	all := []cell{{name: "none", injects: "nothing", instances: 2, short: true, tries: 1}}
 	for _, k := range []struct {
 		name, plan, injects string
@@ -146,6 +148,9 @@ func cells() []cell {
 		},
 	)
 }
+
+// cells are all that is broken.
+func cells() []cell { return append(bookingCells(), roomCells()...) }
 
 // keep runs one instance after the other until the load is over, and counts how often one died.
 func (t *theatre) keep(ctx context.Context, plan func() string, byHand bool) error {

@@ -99,6 +99,7 @@ type answer struct {
 	code   fault.Code
 	got    journal.Got
 	hold   held // of a hold, or of the one that the person has instead
+	line   lineAnswer
 }
 
 func (a answer) final() bool {
@@ -120,7 +121,7 @@ func (c *crowd) ask(ctx context.Context, who rig.Person, e journal.Entry, method
 	e.Person, e.Request = who.ID, strconv.FormatInt(c.serial.Add(1), 10)
 	first := rand.IntN(2) //nolint:gosec // which server
 	until := time.Now().Add(patience)
-	double := e.Op != journal.Read && e.Op != journal.Look && rand.Float64() < twice //nolint:gosec // a habit
+	double := e.Op != journal.Read && e.Op != journal.Look && e.Op != journal.Watch && rand.Float64() < twice //nolint:gosec // a habit
 	for try := 0; ; try++ {
 		var a answer
 		if double && try == 0 {
@@ -157,8 +158,9 @@ func (c *crowd) tookTries(n int64) {
 
 // send sends a request once, with a journal of what came of it.
 func (c *crowd) send(ctx context.Context, who rig.Person, e journal.Entry, server int, method, path string, body []byte) answer {
-	at := c.journal.Ask(e)
 	base := c.servers.pick(server, 0)
+	e.Server = base
+	at := c.journal.Ask(e)
 	if base == "" {
 		return answer{}
 	}
@@ -189,6 +191,13 @@ func (c *crowd) send(ctx context.Context, who rig.Person, e journal.Entry, serve
 		return answer{}
 	}
 	a := understand(e.Op, w.StatusCode, raw)
+	if inLine(e.Op) {
+		a = understandLine(c.campaign, e.Op, w.StatusCode, raw)
+	}
+	if e.Op == journal.Steal && a.status == http.StatusForbidden {
+		c.journal.Answer(at, a.status, string(a.code), a.got)
+		return a
+	}
 	if a.status == http.StatusInternalServerError || a.status == http.StatusBadRequest || a.status == http.StatusUnauthorized ||
 		a.status == http.StatusForbidden {
 		c.mu.Lock()

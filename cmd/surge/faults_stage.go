@@ -49,6 +49,7 @@ type theatre struct {
 	crowd    *crowd
 	postgres *rig.Proxy // nil unless the cell wants proxies
 	redis    *rig.Proxy
+	lobby    *lobby // nil unless the cell has one
 	adminKey string
 	clients  int
 
@@ -106,6 +107,9 @@ func (c faultsCommand) play(ctx context.Context, r *rig.Rig, log *slog.Logger, w
 	defer func() {
 		stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
 		defer cancel()
+		if t.lobby != nil {
+			t.lobby.endWatch()
+		}
 		for _, p := range t.instances {
 			if p != nil {
 				err = errors.Join(err, p.Stop(stop))
@@ -127,6 +131,9 @@ func (c faultsCommand) play(ctx context.Context, r *rig.Rig, log *slog.Logger, w
 	if err := t.peace(ctx); err != nil {
 		return o, err
 	}
+	if t.lobby != nil {
+		t.lateComers(ctx)
+	}
 	o, err = t.judge(ctx, began, ended)
 	o.Seconds = time.Since(began).Seconds()
 	return o, err
@@ -145,9 +152,14 @@ func (t *theatre) prepare(ctx context.Context, j *journal.Journal) (err error) {
 	if t.cell.holdSeconds > 0 {
 		seconds = t.cell.holdSeconds
 	}
-	if t.stage, err = t.rig.Stage(ctx, rig.Stage{
+	stage := rig.Stage{
 		ID: t.cell.name, HoldSeconds: seconds, Main: mainSlots, MainCapacity: mainCapacity, Pairs: pairs, Singles: t.cell.singles,
-	}); err != nil {
+	}
+	if t.cell.lobby {
+		t.lobby = newLobby(t.cell.name, time.Now())
+		stage.Pairs, stage.Line = 0, &t.lobby.line
+	}
+	if t.stage, err = t.rig.Stage(ctx, stage); err != nil {
 		return err
 	}
 	if err := t.stage.People.Prepare(ctx, people(t.cell)); err != nil {
@@ -582,6 +594,11 @@ func (t *theatre) judge(ctx context.Context, began, ended time.Time) (o outcome,
 		wrong(check.Violation{Invariant: check.Served, What: fmt.Sprintf("Postgres broke %d deadlocks", deadlocks-t.deadlocks)})
 	}
 	o.count(entries, began, ended)
+	if t.lobby != nil {
+		if err := t.judgeRoom(ctx, entries, &o, wrong); err != nil {
+			return o, err
+		}
+	}
 	switch {
 	case o.Confirmed < t.cell.atLeast():
 		o.TooLittle = fmt.Sprintf("%d bookings were confirmed under load, and %d are needed for the cell to mean something", o.Confirmed, t.cell.atLeast())

@@ -27,6 +27,12 @@ const (
 	Committed = "committed"
 	// Answered is after a flush's callers were told, and before Redis is.
 	Answered = "answered"
+	// PlacesWritten is after places in a line were committed, and before anybody is told.
+	PlacesWritten = "places-written"
+	// NumbersTaken is when a block of numbers was taken, and before anybody has one.
+	NumbersTaken = "numbers-taken"
+	// Served is after a serving number has risen, and before anybody is shown it.
+	Served = "served"
 	// MessageJob is when the job of a message was taken, and nothing of it done.
 	MessageJob = "message-job"
 	// MessageTaken is after a message was taken out of the queue for good, and before the gateway is asked.
@@ -36,7 +42,9 @@ const (
 )
 
 // points are all of them.
-var points = []string{HoldPlaced, FlushBegins, Committed, Answered, MessageJob, MessageTaken, MessageHandedOver}
+var points = []string{
+	HoldPlaced, FlushBegins, Committed, Answered, PlacesWritten, NumbersTaken, Served, MessageJob, MessageTaken, MessageHandedOver,
+}
 
 // plan is where to die.
 type plan struct {

@@ -81,7 +81,7 @@ func (s *Service) Turn(ctx context.Context, room string, d Dial, by Actor) (Stan
 	if err != nil {
 		return Standing{}, err
 	}
-	err = postgres.InTx(ctx, s.Pool, func(tx pgx.Tx) error {
+	err = inTx(ctx, s.Pool, func(tx pgx.Tx) error {
 		r, err := scanRoom(tx.QueryRow(ctx, `SELECT `+roomColumns+` FROM rooms WHERE room_no = $1 FOR UPDATE`, v.No))
 		if err != nil {
 			return postgres.Unreachable(fmt.Errorf("reading the room %s: %w", room, err))
@@ -142,7 +142,7 @@ func (s *Service) Announce(ctx context.Context, room string, value []byte, by Ac
 	if err != nil {
 		return false, err
 	}
-	err = postgres.InTx(ctx, s.Pool, func(tx pgx.Tx) error {
+	err = inTx(ctx, s.Pool, func(tx pgx.Tx) error {
 		r, err := scanRoom(tx.QueryRow(ctx, `SELECT `+roomColumns+` FROM rooms WHERE room_no = $1 FOR UPDATE`, v.No))
 		if err != nil {
 			return postgres.Unreachable(fmt.Errorf("reading the room %s: %w", room, err))

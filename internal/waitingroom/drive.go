@@ -9,7 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"jari/internal/clock"
-	"jari/internal/postgres"
+	"jari/internal/crash"
 )
 
 const (
@@ -40,6 +40,7 @@ type leader struct {
 	controller *Controller // nil while another leads
 	inside     int         // as last counted
 	quiet      int         // steps to leave out
+	leads      bool        // as far as the last step knew
 }
 
 // step does what is due in a room, if this instance leads it.
@@ -56,8 +57,12 @@ func (l *leader) step(ctx context.Context, room string) error {
 	defer cancel()
 	r, err := takeLead(ctx, l.Pool, room, l.me)
 	if err != nil || r == nil {
-		l.controller = nil
+		l.controller, l.leads = nil, false
 		return err
+	}
+	if !l.leads {
+		l.leads = true
+		l.Log.Info("this instance leads a waiting room now", "room", room, "leader", l.me)
 	}
 	now := l.Clock.Now()
 	over := !plan.Endless && !now.Before(plan.ClosesAt)
@@ -114,7 +119,7 @@ func (s *Service) plan(room string) (Plan, bool) {
 
 // transit changes the state because its time has come.
 func (l *leader) transit(ctx context.Context, r *Room, to State) error {
-	err := postgres.InTx(ctx, l.Pool, func(tx pgx.Tx) error {
+	err := inTx(ctx, l.Pool, func(tx pgx.Tx) error {
 		moved, err := transit(ctx, tx, r.No, r.State, to, bySchedule)
 		if err != nil || !moved {
 			return err
@@ -162,6 +167,7 @@ func (l *leader) advance(ctx context.Context, r *Room) error {
 		return nil
 	}
 	_, err = advance(ctx, l.Pool, r, l.me, max(serving, r.Serving), max(late, r.LateServing))
+	crash.Point(crash.Served)
 	return err
 }
 

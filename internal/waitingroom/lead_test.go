@@ -5,10 +5,12 @@ import (
 	"io"
 	"log/slog"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"jari/internal/clock"
@@ -24,8 +26,8 @@ import (
 // line is the room that lines is about.
 const line = "c.line"
 
-// lines is an instance with one room, which nobody leads yet.
-func lines(t *testing.T) (*waitingroom.Service, *pgxpool.Pool) {
+// lines is an instance with one room, which nobody leads yet, and with what is changed of its options.
+func lines(t *testing.T, changes ...func(*waitingroom.Options)) (*waitingroom.Service, *pgxpool.Pool) {
 	t.Helper()
 	pool, err := postgres.Open(t.Context(), storetest.PostgresURL(t), postgres.Options{MaxConnections: 8})
 	if err != nil {
@@ -50,12 +52,16 @@ func lines(t *testing.T) (*waitingroom.Service, *pgxpool.Pool) {
 		Room: line, Campaign: "c", OpensAt: clk.Now().Add(-time.Hour), ClosesAt: clk.Now().Add(time.Hour),
 		Rate: 10, Grace: time.Minute, LateShare: 0.1,
 	}
-	s := waitingroom.NewService(waitingroom.Options{
+	o := waitingroom.Options{
 		Pool: pool, Redis: client, Clock: clk, Tokens: token.NewBox(sealer, "development"),
 		Log:    slog.New(slog.NewTextHandler(io.Discard, nil)),
 		Limits: waitingroom.Limits{Admission: time.Minute, Longest: time.Hour, Queue: 1000},
 		Plans:  func() ([]waitingroom.Plan, error) { return []waitingroom.Plan{plan}, nil },
-	})
+	}
+	for _, change := range changes {
+		change(&o)
+	}
+	s := waitingroom.NewService(o)
 	if err := s.Refresh(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -96,6 +102,46 @@ func TestAVanishedLeaderIsReplaced(t *testing.T) {
 	}
 	if !slices.IsSorted(seen) || seen[0] < 3 {
 		t.Errorf("the serving number went %v", seen)
+	}
+}
+
+// An instance that stands still in the middle of a transaction keeps the room's row from nobody for long.
+func TestALeaderThatVanishesWithTheRoomLockedIsReplaced(t *testing.T) {
+	t.Parallel()
+	inside, goOn := make(chan struct{}), make(chan struct{})
+	var once sync.Once
+	s, pool := lines(t, func(o *waitingroom.Options) {
+		o.Audit = func(context.Context, pgx.Tx, string, string, waitingroom.Actor, map[string]any) error {
+			once.Do(func() { close(inside) })
+			<-goOn
+			return nil
+		}
+	})
+	if _, err := pool.Exec(t.Context(), `UPDATE rooms SET state = 'open'`); err != nil {
+		t.Fatal(err)
+	}
+	vanished := make(chan error, 1)
+	go func() {
+		rate := 7.
+		_, err := s.Turn(context.WithoutCancel(t.Context()), line, waitingroom.Dial{Rate: &rate}, waitingroom.Actor{By: "x"})
+		vanished <- err
+	}()
+	<-inside
+	began := time.Now()
+	var leader *uuid.UUID
+	if err := pool.QueryRow(t.Context(), `UPDATE rooms SET leader = $1 RETURNING leader`, uuid.New()).Scan(&leader); err != nil {
+		t.Fatal(err)
+	}
+	if took := time.Since(began); took > 10*time.Second {
+		t.Errorf("the row was locked for %s", took)
+	}
+	close(goOn)
+	if err := <-vanished; err == nil {
+		t.Error("whoever had lost the transaction was told that it is done")
+	}
+	var rate *float64
+	if err := pool.QueryRow(t.Context(), `SELECT rate FROM rooms`).Scan(&rate); err != nil || rate != nil {
+		t.Errorf("the rate is %v (%v)", rate, err)
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
+	"jari/internal/crash"
 	"jari/internal/fault"
 	"jari/internal/postgres"
 	"jari/internal/token"
@@ -173,6 +174,7 @@ func (g *gatherer) write(batch []*wanted) {
 			others = without(others, numbered)
 		}
 	}
+	crash.Point(crash.PlacesWritten)
 	for _, w := range batch {
 		p, found := places[w.person]
 		switch {
@@ -215,6 +217,7 @@ func (g *gatherer) register(ctx context.Context, people []uuid.UUID) (map[uuid.U
 	}
 	err := postgres.InTx(ctx, g.service.Pool, func(tx pgx.Tx) error {
 		var batch pgx.Batch
+		batch.Queue(briefly)
 		batch.Queue(`SELECT 1 FROM rooms WHERE room_no = $1 FOR UPDATE`, g.no)
 		batch.Queue(`
 			WITH fresh AS (
@@ -281,6 +284,7 @@ func (g *gatherer) number(ctx context.Context, people []uuid.UUID) (map[uuid.UUI
 	if err != nil {
 		return nil, postgres.Unreachable(fmt.Errorf("taking numbers: %w", err))
 	}
+	crash.Point(crash.NumbersTaken)
 	if _, err := g.service.Pool.Exec(ctx, `
 		INSERT INTO registrations (room_no, person_id, behind, place, at_ms)
 		SELECT $1, w.person_id, true, $3 + w.n - 1, $4 FROM unnest($2::uuid[]) WITH ORDINALITY AS w(person_id, n)

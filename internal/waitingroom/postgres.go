@@ -26,6 +26,21 @@ func scanRoom(row pgx.Row) (*Room, error) {
 	return r, err
 }
 
+// briefly has Postgres end a transaction, and give back the locks that it has, when nothing comes from its instance for two
+// seconds. Whoever vanishes with the row of a room locked would keep it from the next leader for as long as a connection
+// may otherwise say nothing.
+const briefly = `SET LOCAL idle_in_transaction_session_timeout = '2s'`
+
+// inTx runs a transaction that locks the row of a room.
+func inTx(ctx context.Context, pool *pgxpool.Pool, f func(tx pgx.Tx) error) error {
+	return postgres.InTx(ctx, pool, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, briefly); err != nil {
+			return postgres.Unreachable(err)
+		}
+		return f(tx)
+	})
+}
+
 // ensure makes the rows of rooms that have none.
 func ensure(ctx context.Context, pool *pgxpool.Pool, rooms []string) error {
 	if _, err := pool.Exec(ctx, `
@@ -187,7 +202,7 @@ func lateNumber(
 	if found, err := have(pool.QueryRow(ctx, find, room, person)); err != nil || found {
 		return number, atMS, postgres.Unreachable(err)
 	}
-	err = postgres.InTx(ctx, pool, func(tx pgx.Tx) error {
+	err = inTx(ctx, pool, func(tx pgx.Tx) error {
 		// The room is locked before looking again, so that two devices don't take a number each.
 		if _, err := tx.Exec(ctx, `SELECT 1 FROM rooms WHERE room_no = $1 FOR UPDATE`, room); err != nil {
 			return postgres.Unreachable(err)

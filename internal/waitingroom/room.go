@@ -111,10 +111,11 @@ type Place struct {
 	AtMS   int64
 }
 
-// position turns a place into a position, if the draw has been made.
+// position turns a place into a position, if the draw has been made. An instance that doesn't know of the freeze yet can't
+// say how many are in front of a number that another gave: it says nothing.
 func (v *view) position(behind bool, place uint64) (uint64, bool) {
 	if behind {
-		return v.N() + place, true
+		return v.N() + place, v.State != Scheduled && v.State != Registering
 	}
 	if len(v.Seed) != seedSize || place >= v.N() {
 		return 0, false

@@ -117,7 +117,7 @@ func Judge(f Facts) Result {
 			j.gaveUp[e.InsteadOf] = true // the hold that this one is taken instead of
 		case journal.Release:
 			j.released[e.Person] = true
-		case journal.Read, journal.Look:
+		case journal.Read, journal.Look, journal.Place, journal.Enter, journal.Steal, journal.Watch, journal.Step:
 		}
 	}
 	j.counted()
@@ -191,7 +191,7 @@ func (j *judge) acknowledged() {
 			if b, ok := j.rows[e.Got.Booking]; !ok || b.Status == "void" || b.Person != e.Person {
 				j.wrong(Acknowledged, "person %s was shown booking %s, which isn't theirs or isn't there", e.Person, e.Got.Booking)
 			}
-		case journal.Hold, journal.Release, journal.Look:
+		case journal.Hold, journal.Release, journal.Look, journal.Place, journal.Enter, journal.Steal, journal.Watch, journal.Step:
 		}
 	}
 }

@@ -105,7 +105,7 @@ func (r rules) step(w world, o operation) []any {
 		return r.cancel(w, o)
 	case journal.Read:
 		return read(w, o)
-	case journal.Look:
+	case journal.Look, journal.Place, journal.Enter, journal.Steal, journal.Watch, journal.Step:
 	}
 	return []any{w}
 }

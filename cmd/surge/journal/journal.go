@@ -25,6 +25,12 @@ const (
 	Cancel  Op = "cancel"
 	Read    Op = "read" // one's own booking
 	Look    Op = "look" // a public document
+
+	Place Op = "place" // one's place in the line: a ticket
+	Enter Op = "enter" // to be admitted
+	Steal Op = "steal" // to be admitted with somebody else's ticket
+	Watch Op = "watch" // the room's public status
+	Step  Op = "step"  // what one is told to do next
 )
 
 // Entry is one send of a request. Sends of the same request share its id: it is asked for once, however often it is sent.
@@ -42,7 +48,9 @@ type Entry struct {
 	Booking   uuid.UUID `json:"booking,omitzero"`
 	// Until is the instant up to which the hold was promised.
 	Until time.Time `json:"until,omitzero"`
-	Asked time.Time `json:"asked"`
+	// Server is who was asked: the address of one process.
+	Server string    `json:"server,omitempty"`
+	Asked  time.Time `json:"asked"`
 
 	// Answered is zero where no answer came.
 	Answered time.Time `json:"answered,omitzero"`
@@ -59,6 +67,12 @@ type Got struct {
 	Reference string    `json:"reference,omitempty"`
 	State     string    `json:"state,omitempty"` // of the booking
 	Until     time.Time `json:"until,omitzero"`
+	// Of a waiting room. Place is i and an index of the draw, or n and a number behind it.
+	Place    string  `json:"place,omitempty"`
+	Position *uint64 `json:"position,omitempty"`
+	Serving  uint64  `json:"serving,omitempty"`
+	Late     bool    `json:"late,omitempty"` // both are of the late lane
+	Step     string  `json:"step,omitempty"`
 }
 
 // Lost tells that no answer came.

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"jari/internal/civil"
+	"jari/internal/keys"
 	"jari/internal/token"
 )
 
@@ -31,7 +32,10 @@ type People struct {
 	pool     *pgxpool.Pool
 	box      *token.Box
 	campaign string
-	seed     uint64
+	room     string // that they are admitted by
+	// data seals what is known of them, for those who ask who they are. Without it, nobody can open their rows.
+	data *keys.Sealer
+	seed uint64
 
 	made  int // persons whose row exists
 	ready []Person
@@ -39,7 +43,7 @@ type People struct {
 }
 
 func newPeople(pool *pgxpool.Pool, box *token.Box, campaign string) *People {
-	return &People{pool: pool, box: box, campaign: campaign, seed: rand.Uint64()} //nolint:gosec // a test's people
+	return &People{pool: pool, box: box, campaign: campaign, room: campaign, seed: rand.Uint64()} //nolint:gosec // a test's people
 }
 
 // Left is how many persons can be taken.
@@ -101,10 +105,13 @@ func (p *People) seal(id uuid.UUID, at time.Time) (person Person, err error) {
 		return person, err
 	}
 	person.Admission, err = p.box.SealAdmission(token.Admission{
-		Room: p.campaign, Campaign: p.campaign, Person: id, IssuedAt: at, ExpiresAt: at.Add(tokensLast),
+		Room: p.room, Campaign: p.campaign, Person: id, IssuedAt: at, ExpiresAt: at.Add(tokensLast),
 	})
 	return person, err
 }
+
+// somebody is what everybody says of themselves.
+const somebody = `{"name": "홍길동", "birth_date": "1970-06-15", "phone": "+821012345678"}`
 
 // Range names persons whose rows exist and whom nobody takes, so that another process can know them without a list.
 type Range struct {
@@ -126,6 +133,12 @@ func (p *People) Reserve(ctx context.Context, n int) (Range, error) {
 			}
 			id := PersonID(made.Seed, made.From+i)
 			i++
+			if p.data != nil {
+				var err error
+				if sealed, err = p.data.Seal([]byte(somebody), keys.RowContext("persons", id.String())); err != nil {
+					return nil, err
+				}
+			}
 			return []any{id, "phone", id[:], id[:], int16(0), sealed, "ko"}, nil
 		}))
 	if err != nil {

@@ -49,6 +49,7 @@ type Rig struct {
 	People   *People
 
 	log         *slog.Logger
+	data        *keys.Sealer
 	postgresURL string
 	environment []string
 
@@ -167,6 +168,9 @@ func (r *Rig) makeKeys() error {
 		return err
 	}
 	r.Box = token.NewBox(sealer, config.Development)
+	if r.data, err = keys.NewSealer(lines[keys.Data], config.Development, keys.Data); err != nil {
+		return err
+	}
 	// A benchmark is about the code: what the caller's environment configures for another server stays away.
 	for _, pair := range os.Environ() {
 		if !strings.HasPrefix(pair, "JARI_") {

@@ -23,7 +23,21 @@ type Stage struct {
 	Main, MainCapacity int
 	// Pairs are twice that many slots of one unit, and Singles are as many.
 	Pairs, Singles int
+	// Line, if it isn't nil, is the waiting room that everybody comes through.
+	Line *Line
 }
+
+// Line is a waiting room with a draw by a value of the server's own. Everybody may register until the freeze.
+type Line struct {
+	Freezes, Opens time.Time
+	// Rate is how many people a second are to come in.
+	Rate int
+	// Grace is in seconds.
+	Grace int
+}
+
+// LineID is the id of a stage's waiting room.
+func LineID(stage string) string { return stage + ".line" }
 
 // Staged is a published stage. Its people are its own.
 type Staged struct {
@@ -45,6 +59,9 @@ func (r *Rig) Stage(ctx context.Context, s Stage) (st Staged, err error) {
 		return st, err
 	}
 	st = Staged{ID: s.ID, People: newPeople(r.Pool, r.Box, s.ID)}
+	if s.Line != nil {
+		st.People.room, st.People.data = LineID(s.ID), r.data
+	}
 	for _, kind := range []struct {
 		into   *[]int64
 		prefix string
@@ -63,6 +80,11 @@ func (r *Rig) Stage(ctx context.Context, s Stage) (st Staged, err error) {
 func (s Stage) files(now time.Time) fstest.MapFS {
 	day := func(days int) string { return now.AddDate(0, 0, days).UTC().Format(time.DateOnly) }
 	instant := func(days int) string { return now.AddDate(0, 0, days).UTC().Format(time.RFC3339) }
+	opens, first := instant(-1), instant(0)
+	if s.Line != nil {
+		opens = s.Line.Opens.UTC().Format(time.RFC3339)
+		first = opens
+	}
 	var sites strings.Builder
 	sites.WriteString("site_id,region,name,name_en,address,telephone,latitude,longitude,wheelchair,slot_template\n")
 	site := func(id, template string) {
@@ -76,9 +98,21 @@ func (s Stage) files(now time.Time) fstest.MapFS {
 		site(fmt.Sprintf("single%02d", n), "single")
 	}
 	document := strings.NewReplacer(
-		"{ID}", s.ID, "{OPENS}", instant(-1), "{CLOSES}", instant(5), "{NOW}", instant(0), "{FROM}", day(9), "{TO}", day(12),
+		"{ID}", s.ID, "{OPENS}", opens, "{CLOSES}", instant(5), "{NOW}", first, "{FROM}", day(9), "{TO}", day(12),
 		"hold_seconds: 300", "hold_seconds: "+strconv.Itoa(s.HoldSeconds),
 	).Replace(documentTemplate)
+	if s.Line != nil {
+		document += fmt.Sprintf(`
+rooms:
+  - room: line
+    waves: [all]
+    registration_opens_at: %q
+    registration_closes_at: %q
+    draw: {source: local}
+    admit_per_second: %d
+    grace_seconds: %d
+`, instant(-1), s.Line.Freezes.UTC().Format(time.RFC3339), s.Line.Rate, s.Line.Grace)
+	}
 	var templates strings.Builder
 	templates.WriteString("templates:\n")
 	template := func(name, from, to string, minutes, capacity int) {
