@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"golang.org/x/sync/errgroup"
 
 	"jari/cmd/surge/check"
 	"jari/cmd/surge/rig"
@@ -72,15 +73,23 @@ func roomCells() []cell {
 	}
 	for _, k := range []struct {
 		name, point, injects string
-		most                 int
+		most, servers        int
+		least                int64
 	}{
-		{"room-places-written", crash.PlacesWritten, "kill -9 after places were committed, before anybody is told", 60},
-		{"room-numbers-taken", crash.NumbersTaken, "kill -9 after a block of numbers was taken, before anybody has one", 12},
-		{"room-served", crash.Served, "kill -9 of the leader after the serving number rose, before anybody is shown it", 12},
+		{"room-places-written", crash.PlacesWritten, "kill -9 after places were committed, before anybody is told", 60, 1, 3},
+		{"room-numbers-taken", crash.NumbersTaken, "kill -9 after a block of numbers was taken, before anybody has one", 12, 1, 3},
+		// Whichever leads: the one that comes back doesn't.
+		{"room-served", crash.Served, "kill -9 of the leader after the serving number rose, before anybody is shown it", 6, 2, 2},
 	} {
 		all = append(all, cell{
-			name: k.name, injects: k.injects, kind: kindKill, leastFired: 3, loses: true,
-			fault: func(ctx context.Context, t *theatre) error { return t.dieAt(ctx, k.point, k.most) },
+			name: k.name, injects: k.injects, kind: kindKill, leastFired: k.least, loses: true,
+			fault: func(ctx context.Context, t *theatre) error {
+				var group errgroup.Group
+				for at := range k.servers {
+					group.Go(func() error { return t.dieAt(ctx, at, k.point, k.most) })
+				}
+				return group.Wait()
+			},
 		})
 	}
 	for i := range all {
@@ -90,20 +99,22 @@ func roomCells() []cell {
 	return all
 }
 
-// dieAt has one of the two servers die at a point again and again.
-func (t *theatre) dieAt(ctx context.Context, point string, most int) error {
+// dieAt has one of the servers die at a point again and again.
+func (t *theatre) dieAt(ctx context.Context, at int, point string, most int) error {
 	for ctx.Err() == nil {
-		t.mu.Lock()
-		p := t.instances[0]
-		t.mu.Unlock()
-		t.servers.set(0, "")
-		if err := p.Kill(); err != nil {
+		if err := t.remove(at); err != nil {
 			return err
 		}
 		armed := fmt.Sprintf("JARI_CRASH_AT=%s:%d", point, 1+rand.IntN(most)) //nolint:gosec // any passing
-		p, err := t.start(ctx, 0, armed)
+		p, err := t.start(ctx, at, armed)
+		if err != nil && ctx.Err() == nil {
+			// It may have died before it said that it was there.
+			t.log.Info("a server that is to die didn't start", "error", err)
+			t.fired.Add(1)
+			continue
+		}
 		if err != nil {
-			return err
+			break
 		}
 		select {
 		case <-p.Ended():
@@ -112,15 +123,16 @@ func (t *theatre) dieAt(ctx context.Context, point string, most int) error {
 		}
 	}
 	// One that isn't told to die, for what follows.
+	return t.replace(context.WithoutCancel(ctx), at)
+}
+
+// remove kills a server and shows it to nobody any more.
+func (t *theatre) remove(at int) error {
 	t.mu.Lock()
-	p := t.instances[0]
+	p := t.instances[at]
 	t.mu.Unlock()
-	t.servers.set(0, "")
-	if err := p.Kill(); err != nil {
-		return err
-	}
-	_, err := t.start(context.WithoutCancel(ctx), 0)
-	return err
+	t.servers.set(at, "")
+	return p.Kill()
 }
 
 // again fires a fault again and again.
@@ -172,11 +184,7 @@ func inTurn(ctx context.Context, t *theatre) error {
 
 // replace kills a server and starts another in its place.
 func (t *theatre) replace(ctx context.Context, at int) error {
-	t.mu.Lock()
-	p := t.instances[at]
-	t.mu.Unlock()
-	t.servers.set(at, "")
-	if err := p.Kill(); err != nil {
+	if err := t.remove(at); err != nil {
 		return err
 	}
 	_, err := t.start(ctx, at)
@@ -189,11 +197,7 @@ func leaderKilled(ctx context.Context, t *theatre) error {
 	if err != nil {
 		return err
 	}
-	t.mu.Lock()
-	p := t.instances[at]
-	t.mu.Unlock()
-	t.servers.set(at, "")
-	if err := p.Kill(); err != nil {
+	if err := t.remove(at); err != nil {
 		return err
 	}
 	if err := t.succeeded(ctx, who); err != nil {
