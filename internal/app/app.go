@@ -194,7 +194,7 @@ func (a *App) build(s secrets, registry *prometheus.Registry) (err error) {
 	if a.messages, err = notify.NewService(notify.Options{
 		Pool: a.pool, Data: s.data, Sender: sender, NoticeKind: booking.NoticeKind, Notices: a.notices,
 		Stale: a.stale, Remind: a.reminding(), Rate: a.cfg.SMSRate,
-		Forget: a.identity.Forget, Log: a.log, Audit: a.audit, Workers: cfg.MessageWorkers,
+		Forget: a.forget, Log: a.log, Audit: a.audit, Workers: cfg.MessageWorkers,
 	}); err != nil {
 		return err
 	}
@@ -203,6 +203,8 @@ func (a *App) build(s secrets, registry *prometheus.Registry) (err error) {
 		return err
 	}
 	a.bulk = plan.NewService(a.pool, a.clock, a.audit, cfg.PlanLifetime, a.log, campaign.SitesKind())
+	limits := limit.New(a.redis, a.clock)
+	a.identity.WaitIn(codesLine{rooms: a.rooms, limits: limits, perBlock: cfg.CodePlacesPerBlock})
 	a.Handler, err = httpapi.New(httpapi.Options{
 		Campaigns: a.campaigns, Slots: a.slots, Bookings: a.bookings, Identity: a.identity,
 		Rooms:    a.rooms,
@@ -212,7 +214,8 @@ func (a *App) build(s secrets, registry *prometheus.Registry) (err error) {
 		Development: cfg.Environment == config.Development, BodyBytes: cfg.BodyBytes,
 		TrustedProxies: cfg.TrustedProxies, Blocks: httpapi.Blocks{IPv4: cfg.BlockIPv4, IPv6: cfg.BlockIPv6},
 		Rates:          httpapi.Rates{Person: cfg.RatePerson, Key: cfg.RateKey, Block: cfg.RateBlock, Verify: cfg.RateVerify},
-		Limits:         limit.New(a.redis, a.clock),
+		Limits:         limits,
+		CodesRoom:      a.codesRoom(),
 		AllowedOrigins: cfg.AllowedOrigins,
 		Caution: httpapi.Caution{
 			SecondPerson: cfg.SecondPerson, ApprovalLifetime: cfg.ApprovalLifetime,

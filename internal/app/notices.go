@@ -20,7 +20,7 @@ type codeQueue struct{ messages *notify.Service }
 func (q *codeQueue) QueueCode(ctx context.Context, tx pgx.Tx, c identity.Code) error {
 	return q.messages.Queue(ctx, tx, notify.Message{
 		Subject: c.Subject, Kind: notify.Code, To: c.Phone, Text: notify.CodeText(c.Language, c.Code, c.Lifetime),
-		UsefulUntil: c.UsefulUntil,
+		UsefulUntil: c.UsefulUntil, MostWait: c.Most,
 	})
 }
 

@@ -28,17 +28,28 @@ func (a *App) newRooms(tokens *token.Box, health func() waitingroom.Health) (*wa
 	return waitingroom.NewService(waitingroom.Options{
 		Pool: a.pool, Redis: a.redis, Clock: a.clock, Tokens: tokens, Log: a.log,
 		Limits: waitingroom.Limits{Admission: a.cfg.AdmissionLifetime, Longest: a.cfg.AdmissionLongest, Queue: a.cfg.PlacesQueue},
-		Plans:  a.plans, Health: health, Values: values, Audit: a.auditRoom,
+		Plans:  a.plans, Health: health, Values: values, Audit: a.auditRoom, CodesWaiting: a.messages.CodesWaiting,
 	}), nil
 }
 
-// plans are the rooms of the campaigns in effect.
+// codesRoom is the room in front of sending codes; an inbox takes whatever comes and has none.
+func (a *App) codesRoom() string {
+	if a.cfg.SMSRate > 0 {
+		return waitingroom.CodesRoom
+	}
+	return ""
+}
+
+// plans are the rooms of the campaigns in effect, and the one in front of sending codes.
 func (a *App) plans() ([]waitingroom.Plan, error) {
 	campaigns, err := a.campaigns.List()
 	if err != nil {
 		return nil, err
 	}
 	var plans []waitingroom.Plan
+	if a.codesRoom() != "" {
+		plans = append(plans, waitingroom.CodesPlan(a.cfg.SMSRate, a.cfg.CodeTurn, a.cfg.CodeLifetime))
+	}
 	for _, c := range campaigns {
 		for _, l := range c.Lines {
 			plans = append(plans, roomPlan(c, l))

@@ -128,14 +128,16 @@ type Config struct {
 	OIDCTimeout       time.Duration `env:"JARI_OIDC_TIMEOUT" envDefault:"5s"    doc:"how long one request to the provider may take"`
 	SignInLifetime    time.Duration `env:"JARI_SIGN_IN_LIFETIME" envDefault:"10m" doc:"how long somebody may be at the provider"`
 
-	SMSGateway  string        `env:"JARI_SMS_GATEWAY"  envDefault:""    doc:"inbox (development only: messages are shown at /dev/inbox), sens (NAVER Cloud), solapi, or http (a gateway with Kannel's sendsms form); no default in production"`
-	SMSURL      string        `env:"JARI_SMS_URL"                       doc:"address of the gateway: with http of its sendsms, whose user in Kannel needs max-messages = 10 and concatenation = true, or long texts are cut; with sens https://sens.apigw.ntruss.com or, for the public sector, https://sens.apigw.gov-ntruss.com; with solapi https://api.solapi.com"`
-	SMSUser     string        `env:"JARI_SMS_USER"                      doc:"with http the user name, with sens the access key, with solapi the API key"`
-	SMSPassword Secret        `env:"JARI_SMS_PASSWORD"                  doc:"with http the password, with sens the secret key, with solapi the API secret"`
-	SMSService  string        `env:"JARI_SMS_SERVICE"                   doc:"with sens: the id of the service, such as ncp:sms:kr:123456789:agency"`
-	SMSFrom     string        `env:"JARI_SMS_FROM"                      doc:"the sender's number, as it is registered at the gateway"`
-	SMSTimeout  time.Duration `env:"JARI_SMS_TIMEOUT"  envDefault:"10s" doc:"how long the gateway may take for one message; at most 30s"`
-	SMSRate     int           `env:"JARI_SMS_RATE"     envDefault:"20"  doc:"messages a second that the gateway takes from the whole deployment; codes that couldn't be sent within half of JARI_CODE_LIFETIME are refused with sms_busy; the inbox has no line"`
+	SMSGateway         string        `env:"JARI_SMS_GATEWAY"  envDefault:""    doc:"inbox (development only: messages are shown at /dev/inbox), sens (NAVER Cloud), solapi, or http (a gateway with Kannel's sendsms form); no default in production"`
+	SMSURL             string        `env:"JARI_SMS_URL"                       doc:"address of the gateway: with http of its sendsms, whose user in Kannel needs max-messages = 10 and concatenation = true, or long texts are cut; with sens https://sens.apigw.ntruss.com or, for the public sector, https://sens.apigw.gov-ntruss.com; with solapi https://api.solapi.com"`
+	SMSUser            string        `env:"JARI_SMS_USER"                      doc:"with http the user name, with sens the access key, with solapi the API key"`
+	SMSPassword        Secret        `env:"JARI_SMS_PASSWORD"                  doc:"with http the password, with sens the secret key, with solapi the API secret"`
+	SMSService         string        `env:"JARI_SMS_SERVICE"                   doc:"with sens: the id of the service, such as ncp:sms:kr:123456789:agency"`
+	SMSFrom            string        `env:"JARI_SMS_FROM"                      doc:"the sender's number, as it is registered at the gateway"`
+	SMSTimeout         time.Duration `env:"JARI_SMS_TIMEOUT"  envDefault:"10s" doc:"how long the gateway may take for one message; at most 30s"`
+	SMSRate            int           `env:"JARI_SMS_RATE"     envDefault:"20"  doc:"messages a second that the gateway takes from the whole deployment; while more people want a code than that, they wait in a room of their own (_codes); the inbox has no line"`
+	CodeTurn           time.Duration `env:"JARI_CODE_TURN"    envDefault:"10m" doc:"how long a phone that is called in the room in front of codes may ask for them; afterwards it takes a new place"`
+	CodePlacesPerBlock int           `env:"JARI_CODE_PLACES_PER_BLOCK" envDefault:"300" doc:"places in that room in a minute to strangers of one address block"`
 
 	Reminders     bool `env:"JARI_REMINDERS"      envDefault:"true" doc:"whether people are reminded of their booking the day before"`
 	RemindersFrom int  `env:"JARI_REMINDERS_FROM" envDefault:"10"   doc:"hour of the day, in the zone of the campaign, from which reminders are sent"`
@@ -323,6 +325,8 @@ func (c Config) Validate() error {
 		{"JARI_CODES_PER_OTHER_PREFIX", int64(c.CodesPerOther), 0, 100_000_000, "codes", false},
 		{"JARI_CODES_IN_ALL", int64(c.CodesInAll), 1, 100_000_000, "codes", false},
 		{"JARI_SMS_RATE", int64(c.SMSRate), 1, 100_000, "messages", false},
+		{"JARI_CODE_TURN", int64(c.CodeTurn), int64(time.Minute), int64(time.Hour), "", true},
+		{"JARI_CODE_PLACES_PER_BLOCK", int64(c.CodePlacesPerBlock), 1, 10_000_000, "places", false},
 		{"JARI_REMINDERS_FROM", int64(c.RemindersFrom), 0, 23, "o'clock", false},
 		{"JARI_REMINDERS_TO", int64(c.RemindersTo), 1, 24, "o'clock", false},
 		{"JARI_RATE_PERSON", int64(c.RatePerson), 10, 10_000_000, "requests", false},

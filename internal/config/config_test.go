@@ -204,6 +204,8 @@ var limits = []struct{ variable, below, least, most, above string }{
 	{"JARI_CODES_PER_BLOCK", "0", "1", "10000000", "10000001"},
 	{"JARI_CODES_PER_OTHER_PREFIX", "-1", "0", "100000000", "100000001"},
 	{"JARI_CODES_IN_ALL", "0", "1", "100000000", "100000001"},
+	{"JARI_CODE_TURN", "59s", "1m", "1h", "1h1s"},
+	{"JARI_CODE_PLACES_PER_BLOCK", "0", "1", "10000000", "10000001"},
 	{"JARI_SMS_RATE", "0", "1", "100000", "100001"},
 	{"JARI_REMINDERS_FROM", "-1", "0", "19", "24"},
 	{"JARI_REMINDERS_TO", "0", "11", "24", "25"},

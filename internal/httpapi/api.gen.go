@@ -1037,6 +1037,9 @@ type Identity struct {
 	// Beneficiaries For how many people one may act.
 	Beneficiaries int `json:"beneficiaries"`
 
+	// CodesRoom The room in which phones wait to be sent a code; missing where nobody has to.
+	CodesRoom *string `json:"codes_room,omitempty"`
+
 	// MinorAge Somebody younger can be declared, in completed years; missing where nobody can.
 	MinorAge *int           `json:"minor_age,omitempty"`
 	Scheme   IdentityScheme `json:"scheme"`
@@ -1239,6 +1242,9 @@ type PhoneChange struct {
 type PhoneChangeRequest struct {
 	// Phone Example: 010-1234-5678
 	Phone string `json:"phone"`
+
+	// Ticket Of `not_your_turn`, as in a VerificationRequest.
+	Ticket *string `json:"ticket,omitempty"`
 }
 
 // Plan A bulk change that was tried. It never names a person.
@@ -1392,9 +1398,10 @@ type Problem struct {
 	RetryAt *time.Time `json:"retry_at,omitempty"`
 
 	// Serving With `not_your_turn`: positions below it are called.
-	Serving *int64 `json:"serving,omitempty"`
-	Status  int    `json:"status"`
-	Title   string `json:"title"`
+	Serving *int64  `json:"serving,omitempty"`
+	Status  int     `json:"status"`
+	Ticket  *Ticket `json:"ticket,omitempty"`
+	Title   string  `json:"title"`
 
 	// Type A name for the kind of problem: `urn:jari:problem:` and the code.
 	Type string `json:"type"`
@@ -1711,6 +1718,9 @@ type Ticket struct {
 	// Index In the draw: the seed turns it into a position.
 	Index *int64 `json:"index,omitempty"`
 
+	// Late The number is of the room's second lane: it is called when `late_serving` is above it. Only in front of codes.
+	Late *bool `json:"late,omitempty"`
+
 	// Nonce With index: what its published leaf was made with, hexadecimal.
 	Nonce *string `json:"nonce,omitempty"`
 
@@ -1775,6 +1785,9 @@ type VerificationRequest struct {
 	//
 	// Example: phone
 	Scheme string `json:"scheme"`
+
+	// Ticket Of `not_your_turn`. Without it the place is found by the phone.
+	Ticket *string `json:"ticket,omitempty"`
 }
 
 // Version defines model for Version.
@@ -1879,6 +1892,9 @@ type KeyRequired = Problem
 
 // NotFound defines model for NotFound.
 type NotFound = Problem
+
+// NotYourTurn defines model for NotYourTurn.
+type NotYourTurn = Problem
 
 // PublishConflict defines model for PublishConflict.
 type PublishConflict = Problem
@@ -3774,6 +3790,15 @@ type InvalidApplicationProblemPlusJSONResponse Problem
 type KeyRequiredApplicationProblemPlusJSONResponse Problem
 
 type NotFoundApplicationProblemPlusJSONResponse Problem
+
+type NotYourTurnResponseHeaders struct {
+	RetryAfter *int
+}
+type NotYourTurnApplicationProblemPlusJSONResponse struct {
+	Body Problem
+
+	Headers NotYourTurnResponseHeaders
+}
 
 type PublishConflictApplicationProblemPlusJSONResponse Problem
 
@@ -9976,6 +10001,25 @@ func (response StartPhoneChange403ApplicationProblemPlusJSONResponse) VisitStart
 	return err
 }
 
+type StartPhoneChange409ApplicationProblemPlusJSONResponse struct {
+	NotYourTurnApplicationProblemPlusJSONResponse
+}
+
+func (response StartPhoneChange409ApplicationProblemPlusJSONResponse) VisitStartPhoneChangeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type StartPhoneChange413ApplicationProblemPlusJSONResponse struct {
 	TooLargeApplicationProblemPlusJSONResponse
 }
@@ -11522,6 +11566,25 @@ func (response StartVerification403ApplicationProblemPlusJSONResponse) VisitStar
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartVerification409ApplicationProblemPlusJSONResponse struct {
+	NotYourTurnApplicationProblemPlusJSONResponse
+}
+
+func (response StartVerification409ApplicationProblemPlusJSONResponse) VisitStartVerificationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(409)
 	_, err := buf.WriteTo(w)
 	return err
 }

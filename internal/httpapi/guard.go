@@ -31,7 +31,7 @@ type asking struct {
 	admission token.Admission
 	carried   string
 	language  string
-	from      identity.From // with public: for budgets
+	from      identity.From // with public and person: for budgets
 }
 
 // askingKey finds asking in a context.
@@ -43,7 +43,7 @@ func sessionOf(ctx context.Context) token.Session {
 	return a.session
 }
 
-// fromIn returns where a request of a public operation comes from.
+// fromIn returns where a request of a public operation, or of a person, comes from.
 func fromIn(ctx context.Context) identity.From {
 	a, _ := ctx.Value(askingKey{}).(asking)
 	return a.from
@@ -85,7 +85,7 @@ func (s *Server) identify(c echo.Context, g guard, a *asking) (err error) {
 	case public:
 		a.from = s.fromOf(c)
 	case person:
-		a.carried = carriedAdmission(c)
+		a.carried, a.from = carriedAdmission(c), s.fromOf(c)
 		a.session, err = s.authenticate(c)
 	case entitled:
 		if a.session, err = s.authenticate(c); err == nil {

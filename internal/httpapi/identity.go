@@ -15,6 +15,9 @@ func (s *Server) GetIdentity(context.Context, GetIdentityRequestObject) (GetIden
 	if o.MinorAge > 0 {
 		body.MinorAge = &o.MinorAge
 	}
+	if s.CodesRoom != "" && !o.SignIn {
+		body.CodesRoom = &s.CodesRoom
+	}
 	return GetIdentity200JSONResponse{Body: body, Headers: GetIdentity200ResponseHeaders{CacheControl: &long}}, nil
 }
 
@@ -92,7 +95,9 @@ func (s *Server) ActFor(ctx context.Context, r ActForRequestObject) (ActForRespo
 
 // StartPhoneChange answers POST /v1/me/phone.
 func (s *Server) StartPhoneChange(ctx context.Context, r StartPhoneChangeRequestObject) (StartPhoneChangeResponseObject, error) {
-	v, err := s.Identity.StartPhoneChange(ctx, sessionOf(ctx), r.Body.Phone, languageIn(ctx), fromIn(ctx))
+	from := fromIn(ctx)
+	from.Ticket = text(r.Body.Ticket)
+	v, err := s.Identity.StartPhoneChange(ctx, sessionOf(ctx), r.Body.Phone, languageIn(ctx), from)
 	if err != nil {
 		return nil, err
 	}

@@ -19,7 +19,9 @@ func (s *Server) StartVerification(ctx context.Context, r StartVerificationReque
 	if r.Body.BirthDate != nil {
 		c.BirthDate = *r.Body.BirthDate
 	}
-	v, err := s.Identity.Start(ctx, c, languageIn(ctx), fromIn(ctx))
+	from := fromIn(ctx)
+	from.Ticket = text(r.Body.Ticket)
+	v, err := s.Identity.Start(ctx, c, languageIn(ctx), from)
 	if err != nil {
 		return nil, err
 	}

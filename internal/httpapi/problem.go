@@ -152,6 +152,10 @@ func (s *Server) addExtra(p *Problem, e *fault.Error) {
 		if extra.Late {
 			p.Late = &extra.Late
 		}
+		if extra.Ticket != nil {
+			t := ticket(waitingroom.CodesRoom, *extra.Ticket)
+			p.Ticket = &t
+		}
 	case slot.Copy:
 		p.Booked = &extra.Booked
 	case slot.Hold:

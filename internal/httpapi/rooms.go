@@ -63,6 +63,9 @@ func (s *Server) TakeTicket(ctx context.Context, r TakeTicketRequestObject) (Tak
 func ticket(room string, t waitingroom.Ticket) Ticket {
 	out := Ticket{RoomId: room, Ticket: t.Token}
 	place := int64(t.Number) //nolint:gosec // counted by Postgres
+	if t.Late {
+		out.Late = &t.Late
+	}
 	if t.Behind {
 		out.Number = &place
 		return out

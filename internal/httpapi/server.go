@@ -54,6 +54,8 @@ type Options struct {
 	Blocks         Blocks
 	Rates          Rates
 	Limits         *limit.Limiter
+	// CodesRoom is the room in front of sending codes; empty where nobody waits.
+	CodesRoom      string
 	AllowedOrigins []string
 	Caution        Caution
 	Bulk           Bulk

@@ -96,7 +96,10 @@ func (s *Service) ActFor(ctx context.Context, caller token.Session, verification
 		if person, err = s.findOrMake(ctx, tx, p); err != nil {
 			return err
 		}
-		return s.let(ctx, tx, caller.Actor, person)
+		if err := s.let(ctx, tx, caller.Actor, person); err != nil {
+			return err
+		}
+		return s.arrived(ctx, tx, person.ID)
 	})
 	if err != nil {
 		return Session{}, err

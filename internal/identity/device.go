@@ -9,12 +9,14 @@ import (
 	"jari/internal/token"
 )
 
-// From is where a request about codes comes from, as far as budgets want to know.
+// From is where a request about codes comes from, as far as budgets and the line in front of codes want to know.
 type From struct {
 	// Device is the token of a device, or empty. One that can't be used is like none.
 	Device string
 	// Block is the caller's address block, or empty where the address is nobody's own, such as a proxy's.
 	Block string
+	// Ticket is the place in the line that was given before, or empty: then it is found by the phone.
+	Ticket string
 }
 
 // device opens what a device carries; whatever is wrong with it, the device is one that nobody knows.

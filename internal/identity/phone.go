@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -19,7 +20,8 @@ import (
 // leave answers first, then the one that they take; whoever has lost the old one goes to the desk.
 
 // StartPhoneChange sends a code to the phone that the caller has, as the first of two steps to another. It refuses with
-// scheme_not_offered (phones come from elsewhere), acting_for_another, invalid_request, phone_unsupported and phone_limit.
+// scheme_not_offered (phones come from elsewhere), acting_for_another, invalid_request, phone_unsupported, and as Start does
+// for a phone whose turn it isn't.
 func (s *Service) StartPhoneChange(ctx context.Context, caller token.Session, phone, language string, from From) (Verification, error) {
 	if s.rules.Scheme != SchemePhone {
 		return Verification{}, fault.New(fault.Invalid, fault.CodeSchemeNotOffered).
@@ -32,27 +34,51 @@ func (s *Service) StartPhoneChange(ctx context.Context, caller token.Session, ph
 	if err != nil {
 		return Verification{}, err
 	}
+	had, err := s.Person(ctx, caller.Person)
+	if err != nil {
+		return Verification{}, err
+	}
+	phoneIndex, err := s.index.Hash("phone", had.Phone)
+	if err != nil {
+		return Verification{}, err
+	}
+	asking, err := s.asking(had.Phone, phoneIndex, s.verifiedOn(from.Device, phoneIndex), from)
+	if err != nil {
+		return Verification{}, err
+	}
 	var v Verification
-	err = postgres.InTx(ctx, s.pool, func(tx pgx.Tx) error {
-		c, err := s.lockPerson(ctx, tx, caller.Person)
-		if fault.CodeOf(err) == fault.CodeNotFound {
-			return fault.New(fault.Unauthenticated, fault.CodeSessionExpired)
-		}
-		if err != nil {
+	change := func(most time.Duration) error {
+		return postgres.InTx(ctx, s.pool, func(tx pgx.Tx) (err error) {
+			v, err = s.leavePhone(ctx, tx, caller.Person, phone, most, language, from)
 			return err
-		}
-		if c.Phone == "" {
-			// A declared minor who verified with the phone of whoever declared them: that phone is not theirs to change.
-			return fault.New(fault.Forbidden, fault.CodeActingForAnother)
-		}
-		if c.Phone == phone {
-			return fault.New(fault.Invalid, fault.CodeInvalidRequest).Field("/phone", "is the one that you have")
-		}
-		c.NewPhone = phone
-		v, err = s.sendTo(ctx, tx, c.Phone, c.sealed, leavesPhone, caller.Person, language, from)
-		return err
-	})
-	return v, err
+		})
+	}
+	if had.Phone == "" || had.Phone == phone { // nothing will be sent
+		return v, change(0)
+	}
+	return v, s.inTurn(ctx, asking, change)
+}
+
+// leavePhone sends a code to the phone that a person has, so that they may take another.
+func (s *Service) leavePhone(
+	ctx context.Context, tx pgx.Tx, person uuid.UUID, phone string, most time.Duration, language string, from From,
+) (Verification, error) {
+	c, err := s.lockPerson(ctx, tx, person)
+	if fault.CodeOf(err) == fault.CodeNotFound {
+		return Verification{}, fault.New(fault.Unauthenticated, fault.CodeSessionExpired)
+	}
+	if err != nil {
+		return Verification{}, err
+	}
+	if c.Phone == "" {
+		// A declared minor who verified with the phone of whoever declared them: that phone is not theirs to change.
+		return Verification{}, fault.New(fault.Forbidden, fault.CodeActingForAnother)
+	}
+	if c.Phone == phone {
+		return Verification{}, fault.New(fault.Invalid, fault.CodeInvalidRequest).Field("/phone", "is the one that you have")
+	}
+	c.NewPhone = phone
+	return s.sendTo(ctx, tx, c.Phone, c.sealed, leavesPhone, person, most, language, from)
 }
 
 // ConfirmPhoneChange judges the code of either step. After the first it returns the verification of the second, which went
@@ -68,7 +94,8 @@ func (s *Service) ConfirmPhoneChange(ctx context.Context, caller token.Session, 
 			return err
 		}
 		if p.purpose == leavesPhone {
-			v, err := s.sendTo(ctx, tx, c.NewPhone, c, takesPhone, caller.Person, p.language, from)
+			// The change had its turn with the first code: the second only takes its time of the gateway.
+			v, err := s.sendTo(ctx, tx, c.NewPhone, c, takesPhone, caller.Person, 0, p.language, from)
 			next = &v
 			return err
 		}
@@ -82,7 +109,7 @@ func (s *Service) ConfirmPhoneChange(ctx context.Context, caller token.Session, 
 
 // sendTo sends a code to a phone about something else than a session.
 func (s *Service) sendTo(
-	ctx context.Context, tx pgx.Tx, phone string, c sealed, of purpose, person uuid.UUID, language string, from From,
+	ctx context.Context, tx pgx.Tx, phone string, c sealed, of purpose, person uuid.UUID, most time.Duration, language string, from From,
 ) (Verification, error) {
 	phoneIndex, err := s.index.Hash("phone", phone)
 	if err != nil {
@@ -113,7 +140,7 @@ func (s *Service) sendTo(
 		return Verification{}, postgres.Unreachable(fmt.Errorf("remembering a verification: %w", err))
 	}
 	if err := s.codes.QueueCode(ctx, tx, Code{
-		Subject: subject(id, 1), Phone: phone, Code: code, Language: language, UsefulUntil: v.ExpiresAt, Lifetime: s.rules.CodeLifetime,
+		Subject: subject(id, 1), Phone: phone, Code: code, Language: language, UsefulUntil: v.ExpiresAt, Lifetime: s.rules.CodeLifetime, Most: most,
 	}); err != nil {
 		return Verification{}, err
 	}

@@ -67,6 +67,8 @@ type Code struct {
 	Language    string
 	UsefulUntil time.Time // real time
 	Lifetime    time.Duration
+	// Most is how long it may wait at the gateway; 0 is as long as it is of use.
+	Most time.Duration
 }
 
 // Codes takes codes to be sent, in the transaction that remembers them.
@@ -88,6 +90,7 @@ type Service struct {
 	audit  *audit.Log
 	// provider is nil where nobody signs in at one.
 	provider *provider
+	line     Line // nil where nobody waits for codes
 }
 
 // NewService returns a service. Watch keeps its knowledge of ended sessions fresh.
@@ -107,6 +110,9 @@ func NewService(
 	}
 	return s
 }
+
+// WaitIn puts a line in front of sending codes. It is for before anybody asks.
+func (s *Service) WaitIn(line Line) { s.line = line }
 
 // Offers are what a page needs to know to ask for the right things.
 type Offers struct {

@@ -20,8 +20,8 @@ import (
 const maxSends = 5
 
 // Start checks the claims, remembers them and queues a code. It refuses with invalid_request, scheme_not_offered,
-// phone_unsupported, not_on_list, or a limit of codes: phone_limit, address_limit, codes_limit, sms_busy. It answers the
-// same whether the phone is known or not.
+// phone_unsupported, not_on_list, or a limit of codes: phone_limit, address_limit, codes_limit, sms_busy; also as the line in
+// front of codes refuses. It answers the same whether the phone is known or not.
 func (s *Service) Start(ctx context.Context, c Claims, language string, from From) (Verification, error) {
 	if s.rules.Binding == BoundByProvider {
 		return Verification{}, s.signInInstead()
@@ -38,14 +38,42 @@ func (s *Service) Start(ctx context.Context, c Claims, language string, from Fro
 	if err != nil {
 		return Verification{}, err
 	}
+	known := s.verifiedOn(from.Device, phoneIndex)
+	asking, err := s.asking(c.Phone, phoneIndex, known, from)
+	if err != nil {
+		return Verification{}, err
+	}
+	if bound {
+		if asking.People, err = s.mayBe(ctx, c, lookup); err != nil {
+			return Verification{}, err
+		}
+	}
+	var v Verification
+	send := func(most time.Duration) (err error) {
+		v, err = s.start(ctx, c, phoneIndex, lookup, bound, most, language, from)
+		return err
+	}
+	if !bound { // nothing will be sent
+		if err := send(0); err != nil {
+			return Verification{}, err
+		}
+		return Verification{}, notOnList()
+	}
+	return v, s.inTurn(ctx, asking, send)
+}
+
+// start remembers what was claimed and queues a code; where an imported list ties nobody to the phone, it only counts.
+func (s *Service) start(
+	ctx context.Context, c Claims, phoneIndex, lookup []byte, bound bool, most time.Duration, language string, from From,
+) (Verification, error) {
 	id := uuid.New()
 	claims, err := s.seal("verifications", id, sealed{Name: c.Name, BirthDate: c.BirthDate, Phone: c.Phone})
 	if err != nil {
 		return Verification{}, err
 	}
+	known := s.verifiedOn(from.Device, phoneIndex)
 	v := Verification{ID: id, AttemptsLeft: s.rules.CodeAttempts, Mistyped: c.mistyped}
 	err = postgres.InTx(ctx, s.pool, func(tx pgx.Tx) error {
-		known := s.verifiedOn(from.Device, phoneIndex)
 		now, err := s.spendCode(ctx, tx, phoneIndex, known)
 		if err != nil {
 			return err
@@ -67,15 +95,12 @@ func (s *Service) Start(ctx context.Context, c Claims, language string, from Fro
 		}
 		if err := s.codes.QueueCode(ctx, tx, Code{
 			Subject: subject(id, 1), Phone: c.Phone, Code: code, Language: language,
-			UsefulUntil: v.ExpiresAt, Lifetime: s.rules.CodeLifetime,
+			UsefulUntil: v.ExpiresAt, Lifetime: s.rules.CodeLifetime, Most: most,
 		}); err != nil {
 			return err
 		}
 		return s.spendWider(ctx, tx, now, c.Phone, known, from)
 	})
-	if err == nil && !bound {
-		err = notOnList()
-	}
 	return v, err
 }
 
@@ -135,7 +160,8 @@ func lockPending(ctx context.Context, tx pgx.Tx, id string) (pending, error) {
 	return p, nil
 }
 
-// Resend queues a new code for a verification. It refuses with verification_over, resend_too_soon or a limit as Start does,
+// Resend queues a new code for a verification, whose phone had its turn: the code takes its time of the gateway, and fewer are
+// called meanwhile. It refuses with verification_over, resend_too_soon or a limit as Start does,
 // and then the code that was sent before stays valid.
 func (s *Service) Resend(ctx context.Context, id string, from From) (Verification, error) {
 	var v Verification
@@ -192,8 +218,10 @@ func (s *Service) Confirm(ctx context.Context, id, guess, device string) (Sessio
 	var phoneIndex []byte
 	err := s.judge(ctx, id, guess, []purpose{opensSession}, func(tx pgx.Tx, p pending) (err error) {
 		phoneIndex = p.phoneIndex
-		person, err = s.findOrMake(ctx, tx, p)
-		return err
+		if person, err = s.findOrMake(ctx, tx, p); err != nil {
+			return err
+		}
+		return s.arrived(ctx, tx, person.ID)
 	})
 	if err != nil {
 		return Session{}, err

@@ -30,6 +30,8 @@ type Message struct {
 	Booking  uuid.UUID
 	// UsefulUntil is when the message is dropped instead of sent, in real time.
 	UsefulUntil time.Time
+	// MostWait is how long a code may wait in the line of codes; 0 is as long as it is of use.
+	MostWait time.Duration
 }
 
 // State is where a message is on its way.

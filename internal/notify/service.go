@@ -162,7 +162,7 @@ func (s *Service) Queue(ctx context.Context, tx pgx.Tx, m Message) error {
 		return postgres.Unreachable(fmt.Errorf("queueing a message: %w", err))
 	}
 	if m.Kind == Code {
-		return s.line(ctx, tx, m.UsefulUntil)
+		return s.line(ctx, tx, m.UsefulUntil, m.MostWait)
 	}
 	return nil
 }

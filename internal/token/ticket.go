@@ -10,9 +10,28 @@ type Ticket struct {
 	Person uuid.UUID
 	// Behind tells that Place is a number behind the draw, as opposed to an index in it.
 	Behind bool
-	Place  uint64
+	// Late tells that Place is a number of the room's second lane.
+	Late  bool
+	Place uint64
 	// AtMS is how long the room had been open when the place was given, in milliseconds.
 	AtMS int64
+}
+
+// How a ticket says what its place is counted in.
+const (
+	laneDrawn int64 = iota
+	laneBehind
+	laneLate
+)
+
+func laneOf(t Ticket) int64 {
+	switch {
+	case t.Late:
+		return laneLate
+	case t.Behind:
+		return laneBehind
+	}
+	return laneDrawn
 }
 
 // SealTicket makes a ticket.
@@ -20,11 +39,7 @@ func (b *Box) SealTicket(t Ticket) (string, error) {
 	var w writer
 	w.text(t.Room)
 	w.id(t.Person)
-	behind := int64(0)
-	if t.Behind {
-		behind = 1
-	}
-	w.int(behind)
+	w.int(laneOf(t))
 	w.int(int64(t.Place)) //nolint:gosec // bits, not a number
 	w.int(t.AtMS)
 	return b.seal(kindTicket, w)
@@ -33,8 +48,11 @@ func (b *Box) SealTicket(t Ticket) (string, error) {
 // OpenTicket reads a ticket, or returns ErrInvalid.
 func (b *Box) OpenTicket(text string) (Ticket, error) {
 	r := b.open(kindTicket, text)
-	t := Ticket{Room: r.text(), Person: r.id(), Behind: r.int() == 1, Place: uint64(r.int()), AtMS: r.int()} //nolint:gosec // bits
-	if !r.done() {
+	t := Ticket{Room: r.text(), Person: r.id()}
+	lane := r.int()
+	t.Behind, t.Late = lane == laneBehind, lane == laneLate
+	t.Place, t.AtMS = uint64(r.int()), r.int() //nolint:gosec // bits, not a number
+	if !r.done() || lane < laneDrawn || lane > laneLate {
 		return Ticket{}, ErrInvalid
 	}
 	return t, nil

@@ -37,6 +37,8 @@ type NotYourTurn struct {
 	Serving  uint64
 	// Late tells that both are of the late lane.
 	Late bool
+	// Ticket is with the room in front of codes, where it was given only now.
+	Ticket *Ticket
 }
 
 // AdmitAtOnce admits a person to a campaign without a line.
@@ -89,6 +91,12 @@ func (s *Service) Admit(ctx context.Context, c Claim) (Admission, error) {
 		return Admission{}, s.notYet(v, &position)
 	}
 	if v.inGrace(false, position, t.AtMS) {
+		return s.enter(ctx, v, c.Person, v.calledSecond(position))
+	}
+	if again, err := s.thawed(ctx, v, c, position); err != nil || again {
+		if err != nil {
+			return Admission{}, err
+		}
 		return s.enter(ctx, v, c.Person, v.calledSecond(position))
 	}
 	if since, ok := s.inside.since(ctx, c.Room, c.Person, now); ok && now.Before(s.until(since)) {

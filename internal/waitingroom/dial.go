@@ -61,7 +61,7 @@ func (s *Service) Standing(ctx context.Context, room string) (Standing, error) {
 }
 
 func (s *Service) standing(ctx context.Context, v *view) Standing {
-	inside, err := s.inside.count(ctx, v.ID, s.Clock.Real())
+	inside, err := (&leader{Service: s}).countInside(ctx, v.Plan, s.Clock.Real())
 	if err != nil {
 		inside = -1
 	}
@@ -88,8 +88,8 @@ func (s *Service) Turn(ctx context.Context, room string, d Dial, by Actor) (Stan
 		}
 		detail := map[string]any{}
 		if d.State != nil && *d.State != r.State {
-			// A room begins by its schedule: an operator only stops it and lets it go on.
-			if *d.State == Open && r.State != Paused {
+			// A room begins by its schedule: an operator only stops it and lets it go on. One without an end has none.
+			if (*d.State == Open && r.State != Paused) || (*d.State == Closed && v.Endless) {
 				return fault.New(fault.Conflict, fault.CodeRoomState)
 			}
 			if _, err := transit(ctx, tx, r.No, r.State, *d.State, by); err != nil {

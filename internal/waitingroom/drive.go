@@ -148,7 +148,7 @@ func (l *leader) advance(ctx context.Context, r *Room) error {
 	if most <= 0 {
 		most = mostInside
 	}
-	if n, err := l.Service.inside.count(ctx, r.ID, now); err == nil {
+	if n, err := l.countInside(ctx, v.Plan, now); err == nil {
 		l.inside = n
 	}
 	in := Inputs{
@@ -164,11 +164,22 @@ func (l *leader) advance(ctx context.Context, r *Room) error {
 		Target: rate, MaxActive: most, Paused: r.State == Paused, Grace: v.Grace, LateShare: v.LateShare,
 	}, in)
 	if serving == r.Serving && late == r.LateServing {
+		if v.Endless && v.nobodyWaits() {
+			l.quiet = 3 // it is so nearly always, and the lease lasts longer
+		}
 		return nil
 	}
 	_, err = advance(ctx, l.Pool, r, l.me, max(serving, r.Serving), max(late, r.LateServing))
 	crash.Point(crash.Served)
 	return err
+}
+
+// countInside is how many places behind the room are taken: by people, or at the gateway by codes.
+func (l *leader) countInside(ctx context.Context, p Plan, now time.Time) (int, error) {
+	if p.Endless {
+		return l.CodesWaiting(ctx)
+	}
+	return l.Service.inside.count(ctx, p.Room, now)
 }
 
 // came fills in who came of each call.

@@ -35,6 +35,8 @@ const (
 type Ticket struct {
 	Token string
 	Place
+	// Late tells that the number is of the room's second lane.
+	Late bool
 }
 
 // Take gives a person their place in a room, the same whenever they ask: an index of the draw before the freeze, a number

@@ -153,6 +153,25 @@ func (v *view) message() (ko, en string) {
 	return v.Plan.MessageKo, v.Plan.MessageEn
 }
 
+// graceUsed is how much of their grace has passed for who has a position in one of the lanes and was called, in milliseconds
+// of open time; false if they weren't called.
+func (v *view) graceUsed(late bool, position uint64, atMS int64) (usedMS int64, called bool) {
+	calls, serving := v.calls, v.Serving
+	if late {
+		calls, serving = v.lateCalls, v.LateServing
+	}
+	if position >= serving {
+		return 0, false
+	}
+	from := atMS
+	if at, ok := calls.CalledAt(position); ok {
+		from = max(from, at.UnixMilli())
+	} else if len(calls) > 0 { // earlier than anybody remembers
+		from = max(from, calls[0].At.UnixMilli())
+	}
+	return max(0, v.OpenMS-from), true
+}
+
 // inGrace tells whether who has a position in one of the lanes may come in as called.
 func (v *view) inGrace(late bool, position uint64, atMS int64) bool {
 	calls := v.calls

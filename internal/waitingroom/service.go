@@ -41,6 +41,8 @@ type Options struct {
 	Health func() Health
 	// Values are where the public values of draws come from. A draw whose source isn't here waits.
 	Values map[Source]Randomness
+	// CodesWaiting is how many codes wait at the gateway; it is needed with a plan of CodesPlan.
+	CodesWaiting func(ctx context.Context) (int, error)
 	// Audit notes in a transaction what an administrator did to a room.
 	Audit func(ctx context.Context, tx pgx.Tx, room, action string, by Actor, detail map[string]any) error
 }

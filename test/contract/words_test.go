@@ -139,6 +139,12 @@ var refusals = map[fault.Code]refusal{
 			jaritest.WithEnvironment("JARI_CODE_LIFETIME", "30s"), jaritest.WithEnvironment("JARI_MESSAGE_WORKERS", "0"),
 		},
 		ask: func(t *testing.T, s *jaritest.Server) jaritest.Request {
+			// Nobody waits in the room, so whoever comes is called at once.
+			jaritest.Eventually(t, 20*time.Second, "the room in front of codes calls", func() bool {
+				var r httpapi.RoomStatus
+				s.Do(t, http.MethodGet, "/v1/rooms/_codes/status", nil).Want(t, http.StatusOK).Into(t, &r)
+				return r.Serving > 0
+			})
 			run(t, s, `INSERT INTO message_lines (line, free_at) VALUES ('codes', now() + interval '60 s')`)
 			return jaritest.JSON(http.MethodPost, "/v1/verifications", s.Stranger(jaritest.BornForE3).Claims())
 		},
