@@ -219,8 +219,8 @@ func TestNoErrorSendsACode(t *testing.T) {
 	}
 	c, place := waitsForCode(t, s)
 	for _, on := range []*jaritest.Server{s, other} {
-		hangUp(t, on, wants(c, place.Ticket))
-		hangUp(t, on, wants(c, ""))
+		on.HangUp(t, wants(c, place.Ticket))
+		on.HangUp(t, wants(c, ""))
 		if again := placed(t, on.Send(t, wants(c, ""))); *again.Number != *place.Number {
 			t.Errorf("after an error the place is %d and was %d", *again.Number, *place.Number)
 		}
