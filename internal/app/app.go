@@ -170,7 +170,7 @@ func (a *App) build(s secrets, registry *prometheus.Registry) (err error) {
 	a.reconciler = slot.NewReconciler(a.pool, a.redis, a.clock, a.log, observeSweeps(registry))
 	a.bookings = booking.NewService(a.pool, a.flushes, a.campaigns, a.slots, a.clock, s.tokens, booking.BatchLimits{
 		Rows: cfg.FlushRows, Lanes: cfg.FlushLanes, Queue: cfg.FlushQueue, Wait: cfg.ConfirmWait,
-	}, a.log, observe)
+	}, booking.DeskRules{SharePercent: cfg.DeskShare, After: cfg.DeskAfter}, a.log, observe)
 	sender, err := a.sender()
 	if err != nil {
 		return err

@@ -57,6 +57,9 @@ type Booking struct {
 	JudgedAt     time.Time // shown time: when the person was judged for the hold
 	CreatedAt    time.Time // real time
 	EndedAt      time.Time // real time; zero while active
+	// Attendance is whether the person came, and AttendedAt when that was noted, in real time.
+	Attendance Attendance
+	AttendedAt time.Time
 }
 
 // Detailed is a booking with the place that it is for.

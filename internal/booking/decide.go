@@ -62,7 +62,7 @@ type plan struct {
 func decide(l locked, endings []ending, requests []request) plan {
 	p := plan{verdicts: make(map[uuid.UUID]verdict, len(requests)), cancels: map[uuid.UUID]ending{}}
 	for _, e := range endings {
-		if b, ok := l.ending[e.booking]; ok && b.Person == e.person && b.Status == Active {
+		if b, ok := l.ending[e.booking]; ok && b.Person == e.person && b.Status == Active && !b.Attended() {
 			p.cancels[e.booking] = e
 		}
 	}
@@ -101,7 +101,7 @@ func judge(l locked, r request, has Booking, booked bool, taken int, won bool) v
 		return verdict{reason: AlreadyBooked}
 	case r.hold.Replaces == uuid.Nil && booked:
 		return verdict{reason: AlreadyBooked}
-	case r.hold.Replaces != uuid.Nil && (!booked || has.ID != r.hold.Replaces):
+	case r.hold.Replaces != uuid.Nil && (!booked || has.ID != r.hold.Replaces || has.Attended()):
 		return verdict{reason: ReplacedGone}
 	case r.hold.Replaces != uuid.Nil:
 		moved = &has

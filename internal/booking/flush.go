@@ -392,16 +392,20 @@ func commit(ctx context.Context, conn *pgx.Conn, batch *pgx.Batch) error {
 // columns are those that scanBooking reads.
 const columns = `booking_id, campaign_id, slot_id, person_id, actor_id, status, coalesce(void_reason, ''),
 	coalesce(reference, ''), series_id, sequence, replaces, wave_id, rules_version, judged_at, created_at,
-	ended_at, hold_id`
+	ended_at, coalesce(attendance, ''), attended_at, hold_id`
 
 func scanBooking(row pgx.Row) (b Booking, hold uuid.UUID, err error) {
 	var replaces uuid.NullUUID
-	var ended *time.Time
+	var ended, attended *time.Time
 	err = row.Scan(&b.ID, &b.Campaign, &b.Slot, &b.Person, &b.Actor, &b.Status, &b.Reason, &b.Reference, &b.Series,
-		&b.Sequence, &replaces, &b.Wave, &b.RulesVersion, &b.JudgedAt, &b.CreatedAt, &ended, &hold)
+		&b.Sequence, &replaces, &b.Wave, &b.RulesVersion, &b.JudgedAt, &b.CreatedAt, &ended,
+		&b.Attendance, &attended, &hold)
 	b.Replaces = replaces.UUID
 	if ended != nil {
 		b.EndedAt = *ended
+	}
+	if attended != nil {
+		b.AttendedAt = *attended
 	}
 	return b, hold, err
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"jari/internal/audit"
 	"jari/internal/campaign"
 	"jari/internal/civil"
 	"jari/internal/clock"
@@ -25,15 +26,19 @@ type Service struct {
 	clock     clock.Clock
 	tokens    *token.Box
 	batcher   *batcher
+	audit     *audit.Log
+	desk      DeskRules
 }
 
 // NewService returns a service that reads through pool and decides through flushes, a connection for each lane. observe is told of every flush: how many rows, how long, and how it ended.
 func NewService(
 	pool, flushes *pgxpool.Pool, campaigns *campaign.Service, slots *slot.Service, clk clock.Clock, tokens *token.Box,
-	limits BatchLimits, log *slog.Logger, observe func(rows int, took time.Duration, err error),
+	limits BatchLimits, desk DeskRules, log *slog.Logger, observe func(rows int, took time.Duration, err error),
 ) *Service {
 	return &Service{
 		pool: pool, campaigns: campaigns, slots: slots, clock: clk, tokens: tokens,
+		audit:   audit.NewLog(pool, clk, log, nil),
+		desk:    desk,
 		batcher: newBatcher(flushes, slots, clk, limits, log, observe),
 	}
 }
@@ -186,7 +191,7 @@ func (s *Service) judge(
 	if old.Person != who.Person || old.Status != Active {
 		return decision, old, fault.New(fault.NotFound, fault.CodeNoBooking)
 	}
-	if from, ok := s.slots.Get(c.ID, old.Slot); ok && !now.Before(c.ChangeUntil(from.StartsAt)) {
+	if from, ok := s.slots.Get(c.ID, old.Slot); old.Attended() || ok && !now.Before(c.ChangeUntil(from.StartsAt)) {
 		return decision, old, fault.New(fault.Conflict, fault.CodeChangeClosed)
 	}
 	rules := c.Rules
@@ -281,7 +286,7 @@ func (s *Service) Cancel(ctx context.Context, c *campaign.Campaign, who Claimant
 	if err != nil || b.Status == Cancelled {
 		return d, err
 	}
-	if !s.clock.Now().Before(d.ChangeUntil) {
+	if b.Attended() || !s.clock.Now().Before(d.ChangeUntil) {
 		return Detailed{}, fault.New(fault.Conflict, fault.CodeChangeClosed)
 	}
 	if b, err = s.batcher.cancel(ctx, b, who.Actor); err != nil {

@@ -90,6 +90,9 @@ type Config struct {
 	FlushLanes     int           `env:"JARI_FLUSH_LANES"      envDefault:"2"   doc:"transactions that may confirm at the same time on one instance"`
 	FlushQueue     int           `env:"JARI_FLUSH_QUEUE"      envDefault:"4096" doc:"confirms that may wait in one lane; more are refused with overloaded"`
 
+	DeskShare int           `env:"JARI_DESK_SHARE" envDefault:"10" doc:"percent of a site's places on a day that the desk may book for people, rounded down; 0 for none. Public, in the campaign's answer"`
+	DeskAfter time.Duration `env:"JARI_DESK_AFTER" envDefault:"0s" doc:"how long after a wave opened the desk begins to book for it; who is booked has to be called in the wave's room in any case. Public, too"`
+
 	MessageWorkers int `env:"JARI_MESSAGE_WORKERS" envDefault:"4" doc:"messages that one instance works off at the same time; 0 leaves them to other instances, so that those which take bookings do nothing else"`
 
 	CodeLifetime    time.Duration  `env:"JARI_CODE_LIFETIME"     envDefault:"3m"  doc:"how long a code sent by SMS is valid; at most 10m"`
@@ -314,6 +317,8 @@ func (c Config) Validate() error {
 		{"JARI_REQUESTS_INSIDE", int64(c.RequestsInside), 10, 1_000_000, "requests", false},
 		{"JARI_HOLDS_QUEUE", int64(c.HoldsQueue), 1, 1 << 20, "placements", false},
 		{"JARI_MESSAGE_WORKERS", int64(c.MessageWorkers), 0, int64(max(1, c.PostgresConnections/2)), "messages (half of JARI_POSTGRES_CONNECTIONS)", false},
+		{"JARI_DESK_SHARE", int64(c.DeskShare), 0, 100, "percent", false},
+		{"JARI_DESK_AFTER", int64(c.DeskAfter), 0, int64(90 * 24 * time.Hour), "", true},
 		{"JARI_FLUSH_ROWS", int64(c.FlushRows), 1, 1000, "bookings", false},
 		{"JARI_FLUSH_LANES", int64(c.FlushLanes), 1, int64(max(1, c.PostgresConnections/2)), "transactions (half of JARI_POSTGRES_CONNECTIONS)", false},
 		{"JARI_FLUSH_QUEUE", int64(c.FlushQueue), 1, 1 << 20, "confirms", false},

@@ -195,6 +195,8 @@ var limits = []struct{ variable, below, least, most, above string }{
 	{"JARI_REQUESTS_INSIDE", "9", "10", "1000000", "1000001"},
 	{"JARI_HOLDS_QUEUE", "0", "1", "1048576", "1048577"},
 	{"JARI_MESSAGE_WORKERS", "-1", "0", "8", "9"}, // half of the connections
+	{"JARI_DESK_SHARE", "-1", "0", "100", "101"},
+	{"JARI_DESK_AFTER", "-1s", "0s", "2160h", "2161h"},
 	{"JARI_FLUSH_ROWS", "0", "1", "1000", "1001"},
 	{"JARI_FLUSH_LANES", "0", "1", "8", "9"}, // half of the connections
 	{"JARI_FLUSH_QUEUE", "0", "1", "1048576", "1048577"},

@@ -119,5 +119,18 @@ const (
 	CodeAlreadyBooked    Code = "already_booked"  // one booking a person
 	CodeReplacedGone     Code = "replaced_gone"   // the booking that was to be moved isn't active any more
 	CodeOutcomeUnknown   Code = "outcome_unknown" // send the same again
-	CodeChangeClosed     Code = "change_closed"   // after the campaign's cut-off for changing or cancelling
+	CodeChangeClosed     Code = "change_closed"   // after the campaign's cut-off for changing or cancelling, or the person came
+)
+
+// Codes of what reception and the desk do with bookings.
+const (
+	CodeOtherSite         Code = "other_site"         // the key is for another site
+	CodeBookingElsewhere  Code = "booking_elsewhere"  // it is for another site; says which, and when
+	CodeBookingOtherDay   Code = "booking_other_day"  // it is for another day; says which
+	CodeBookingCancelled  Code = "booking_cancelled"  // it was cancelled
+	CodeAttendanceDiffers Code = "attendance_differs" // something else was noted; replacing it needs a reason
+	CodePersonNotFound    Code = "person_not_found"   // nobody is known by this id
+	CodeDeskShare         Code = "desk_share"         // the desk has booked its share of this site's places on the day
+	CodeDeskNotYet        Code = "desk_not_yet"       // the desk doesn't book for this wave yet; says until when
+	CodeSlotNotOver       Code = "slot_not_over"      // nobody is late before the slot has ended; says until when
 )

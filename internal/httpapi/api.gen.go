@@ -94,6 +94,27 @@ func (e ApprovalState) Valid() bool {
 	}
 }
 
+// Defines values for Attendance.
+const (
+	AttendanceArrived  Attendance = "arrived"
+	AttendanceExpected Attendance = "expected"
+	AttendanceNoShow   Attendance = "no_show"
+)
+
+// Valid indicates whether the value is a known member of the Attendance enum.
+func (e Attendance) Valid() bool {
+	switch e {
+	case AttendanceArrived:
+		return true
+	case AttendanceExpected:
+		return true
+	case AttendanceNoShow:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for BookingStatus.
 const (
 	BookingStatusActive    BookingStatus = "active"
@@ -130,6 +151,24 @@ func (e CampaignState) Valid() bool {
 	case CampaignStateOpen:
 		return true
 	case CampaignStateScheduled:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for DayExportFormat.
+const (
+	DayExportFormatCsv  DayExportFormat = "csv"
+	DayExportFormatXlsx DayExportFormat = "xlsx"
+)
+
+// Valid indicates whether the value is a known member of the DayExportFormat enum.
+func (e DayExportFormat) Valid() bool {
+	switch e {
+	case DayExportFormatCsv:
+		return true
+	case DayExportFormatXlsx:
 		return true
 	default:
 		return false
@@ -325,6 +364,42 @@ func (e NewsKind) Valid() bool {
 	}
 }
 
+// Defines values for OpenPersonLanguage.
+const (
+	OpenPersonLanguageEn OpenPersonLanguage = "en"
+	OpenPersonLanguageKo OpenPersonLanguage = "ko"
+)
+
+// Valid indicates whether the value is a known member of the OpenPersonLanguage enum.
+func (e OpenPersonLanguage) Valid() bool {
+	switch e {
+	case OpenPersonLanguageEn:
+		return true
+	case OpenPersonLanguageKo:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for PersonRegistrationLanguage.
+const (
+	PersonRegistrationLanguageEn PersonRegistrationLanguage = "en"
+	PersonRegistrationLanguageKo PersonRegistrationLanguage = "ko"
+)
+
+// Valid indicates whether the value is a known member of the PersonRegistrationLanguage enum.
+func (e PersonRegistrationLanguage) Valid() bool {
+	switch e {
+	case PersonRegistrationLanguageEn:
+		return true
+	case PersonRegistrationLanguageKo:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for PlanState.
 const (
 	PlanStateApplied PlanState = "applied"
@@ -401,8 +476,12 @@ const (
 	ProblemCodeAlreadyBooked           ProblemCode = "already_booked"
 	ProblemCodeApprovalNotFound        ProblemCode = "approval_not_found"
 	ProblemCodeApprovalOver            ProblemCode = "approval_over"
+	ProblemCodeAttendanceDiffers       ProblemCode = "attendance_differs"
 	ProblemCodeBeneficiariesLimit      ProblemCode = "beneficiaries_limit"
 	ProblemCodeBodyTooLarge            ProblemCode = "body_too_large"
+	ProblemCodeBookingCancelled        ProblemCode = "booking_cancelled"
+	ProblemCodeBookingElsewhere        ProblemCode = "booking_elsewhere"
+	ProblemCodeBookingOtherDay         ProblemCode = "booking_other_day"
 	ProblemCodeCampaignNotFound        ProblemCode = "campaign_not_found"
 	ProblemCodeCapacityBelowBooked     ProblemCode = "capacity_below_booked"
 	ProblemCodeChangeClosed            ProblemCode = "change_closed"
@@ -411,6 +490,8 @@ const (
 	ProblemCodeCodesLimit              ProblemCode = "codes_limit"
 	ProblemCodeCrossOrigin             ProblemCode = "cross_origin"
 	ProblemCodeDeclarationsLimit       ProblemCode = "declarations_limit"
+	ProblemCodeDeskNotYet              ProblemCode = "desk_not_yet"
+	ProblemCodeDeskShare               ProblemCode = "desk_share"
 	ProblemCodeEffectiveTooSoon        ProblemCode = "effective_too_soon"
 	ProblemCodeHoldEnding              ProblemCode = "hold_ending"
 	ProblemCodeHoldExpired             ProblemCode = "hold_expired"
@@ -436,9 +517,11 @@ const (
 	ProblemCodeNotOnList               ProblemCode = "not_on_list"
 	ProblemCodeNotPublishable          ProblemCode = "not_publishable"
 	ProblemCodeNotYourTurn             ProblemCode = "not_your_turn"
+	ProblemCodeOtherSite               ProblemCode = "other_site"
 	ProblemCodeOutcomeUnknown          ProblemCode = "outcome_unknown"
 	ProblemCodeOverloaded              ProblemCode = "overloaded"
 	ProblemCodeOwnVerificationRequired ProblemCode = "own_verification_required"
+	ProblemCodePersonNotFound          ProblemCode = "person_not_found"
 	ProblemCodePersonsPerPhone         ProblemCode = "persons_per_phone"
 	ProblemCodePhoneLimit              ProblemCode = "phone_limit"
 	ProblemCodePhoneUnsupported        ProblemCode = "phone_unsupported"
@@ -474,6 +557,7 @@ const (
 	ProblemCodeSlotClosed              ProblemCode = "slot_closed"
 	ProblemCodeSlotFull                ProblemCode = "slot_full"
 	ProblemCodeSlotNotFound            ProblemCode = "slot_not_found"
+	ProblemCodeSlotNotOver             ProblemCode = "slot_not_over"
 	ProblemCodeSmsBusy                 ProblemCode = "sms_busy"
 	ProblemCodeStoreUnavailable        ProblemCode = "store_unavailable"
 	ProblemCodeTicketInvalid           ProblemCode = "ticket_invalid"
@@ -505,9 +589,17 @@ func (e ProblemCode) Valid() bool {
 		return true
 	case ProblemCodeApprovalOver:
 		return true
+	case ProblemCodeAttendanceDiffers:
+		return true
 	case ProblemCodeBeneficiariesLimit:
 		return true
 	case ProblemCodeBodyTooLarge:
+		return true
+	case ProblemCodeBookingCancelled:
+		return true
+	case ProblemCodeBookingElsewhere:
+		return true
+	case ProblemCodeBookingOtherDay:
 		return true
 	case ProblemCodeCampaignNotFound:
 		return true
@@ -524,6 +616,10 @@ func (e ProblemCode) Valid() bool {
 	case ProblemCodeCrossOrigin:
 		return true
 	case ProblemCodeDeclarationsLimit:
+		return true
+	case ProblemCodeDeskNotYet:
+		return true
+	case ProblemCodeDeskShare:
 		return true
 	case ProblemCodeEffectiveTooSoon:
 		return true
@@ -575,11 +671,15 @@ func (e ProblemCode) Valid() bool {
 		return true
 	case ProblemCodeNotYourTurn:
 		return true
+	case ProblemCodeOtherSite:
+		return true
 	case ProblemCodeOutcomeUnknown:
 		return true
 	case ProblemCodeOverloaded:
 		return true
 	case ProblemCodeOwnVerificationRequired:
+		return true
+	case ProblemCodePersonNotFound:
 		return true
 	case ProblemCodePersonsPerPhone:
 		return true
@@ -650,6 +750,8 @@ func (e ProblemCode) Valid() bool {
 	case ProblemCodeSlotFull:
 		return true
 	case ProblemCodeSlotNotFound:
+		return true
+	case ProblemCodeSlotNotOver:
 		return true
 	case ProblemCodeSmsBusy:
 		return true
@@ -748,6 +850,24 @@ func (e SlotState) Valid() bool {
 	}
 }
 
+// Defines values for StaffBookingStatus.
+const (
+	StaffBookingStatusActive    StaffBookingStatus = "active"
+	StaffBookingStatusCancelled StaffBookingStatus = "cancelled"
+)
+
+// Valid indicates whether the value is a known member of the StaffBookingStatus enum.
+func (e StaffBookingStatus) Valid() bool {
+	switch e {
+	case StaffBookingStatusActive:
+		return true
+	case StaffBookingStatusCancelled:
+		return true
+	default:
+		return false
+	}
+}
+
 // ActFor defines model for ActFor.
 type ActFor struct {
 	Minor *Minor `json:"minor,omitempty"`
@@ -834,6 +954,25 @@ type ApprovalList struct {
 // ApprovalState defines model for ApprovalState.
 type ApprovalState string
 
+// ArrivalRequest Example: {"reference":"7K4M-2QXP-9TRD"}
+type ArrivalRequest struct {
+	// Reference However it is typed: without dashes, in small letters, O for 0.
+	Reference string `json:"reference"`
+}
+
+// Attendance defines model for Attendance.
+type Attendance string
+
+// AttendanceRequest defines model for AttendanceRequest.
+type AttendanceRequest struct {
+	Attendance Attendance `json:"attendance"`
+
+	// Reason Why, in the words of whoever asks. Kept in the audit; write nobody's data into it.
+	//
+	// Example: asks at the reception which day it was
+	Reason *ReasonText `json:"reason,omitempty"`
+}
+
 // AuditEntry defines model for AuditEntry.
 type AuditEntry struct {
 	Act   string `json:"act"`
@@ -895,6 +1034,20 @@ type BookingRequest struct {
 	HoldToken string `json:"hold_token"`
 }
 
+// BookingSearch Example: {"reason":"asks at the reception which day it was","reference":"7K4M-2QXP-9TRD"}
+type BookingSearch struct {
+	// Person Name and birth date, or a phone, or all of them; or the number by which the deployment finds people.
+	Person *PersonSearch `json:"person,omitempty"`
+
+	// Reason Why, in the words of whoever asks. Kept in the audit; write nobody's data into it.
+	//
+	// Example: asks at the reception which day it was
+	Reason ReasonText `json:"reason"`
+
+	// Reference One of reference and person.
+	Reference *string `json:"reference,omitempty"`
+}
+
 // Campaign defines model for Campaign.
 type Campaign struct {
 	// BookUntilSeconds A slot can be booked until this long before its start.
@@ -903,6 +1056,10 @@ type Campaign struct {
 
 	// ChangeUntilSeconds A booking can be moved or cancelled until this long before its start.
 	ChangeUntilSeconds int `json:"change_until_seconds"`
+
+	// Desk What the desk may do for people who telephone. Who is booked by it anew has been called in the room of their wave like
+	// everybody else; besides, it books at most this share of a site's places on a day.
+	Desk DeskRules `json:"desk"`
 
 	// HoldSeconds How long a hold keeps its place.
 	HoldSeconds int `json:"hold_seconds"`
@@ -967,6 +1124,19 @@ type CampaignSummary struct {
 // CivilDate YYYY-MM-DD; a date that exists.
 type CivilDate = civil.Date
 
+// DayExport Example: {"format":"csv","reason":"calling people in tomorrow"}
+type DayExport struct {
+	Format DayExportFormat `json:"format"`
+
+	// Reason Why, in the words of whoever asks. Kept in the audit; write nobody's data into it.
+	//
+	// Example: asks at the reception which day it was
+	Reason ReasonText `json:"reason"`
+}
+
+// DayExportFormat defines model for DayExport.Format.
+type DayExportFormat string
+
 // Decision defines model for Decision.
 type Decision struct {
 	// DependsOn The facts that decide and aren't known here.
@@ -989,6 +1159,45 @@ type Decision struct {
 
 // DecisionEligible defines model for Decision.Eligible.
 type DecisionEligible string
+
+// DeskBooking defines model for DeskBooking.
+type DeskBooking struct {
+	// InsteadOf The person's own live hold, which they give up for it.
+	InsteadOf *string `json:"instead_of,omitempty"`
+
+	// Reason Why, in the words of whoever asks. Kept in the audit; write nobody's data into it.
+	//
+	// Example: asks at the reception which day it was
+	Reason ReasonText `json:"reason"`
+
+	// Replaces The booking to move.
+	Replaces *string `json:"replaces,omitempty"`
+	SlotId   string  `json:"slot_id"`
+}
+
+// DeskPlace defines model for DeskPlace.
+type DeskPlace struct {
+	// Called Whether they can be booked now.
+	Called   bool   `json:"called"`
+	PersonId string `json:"person_id"`
+
+	// Position Once the draw has been made.
+	Position *int64 `json:"position,omitempty"`
+	RoomId   string `json:"room_id"`
+
+	// Serving Positions below it are called.
+	Serving int64 `json:"serving"`
+}
+
+// DeskRules What the desk may do for people who telephone. Who is booked by it anew has been called in the room of their wave like
+// everybody else; besides, it books at most this share of a site's places on a day.
+type DeskRules struct {
+	// AfterSeconds How long after a wave opened it begins.
+	AfterSeconds int `json:"after_seconds"`
+
+	// SharePercent Rounded down to whole places; 0 for none.
+	SharePercent int `json:"share_percent"`
+}
 
 // DrawAnnounced defines model for DrawAnnounced.
 type DrawAnnounced struct {
@@ -1061,12 +1270,32 @@ type KeyList struct {
 	Keys []AdminKey `json:"keys"`
 }
 
+// LookRequest defines model for LookRequest.
+type LookRequest struct {
+	// Reason Why, in the words of whoever asks. Kept in the audit; write nobody's data into it.
+	//
+	// Example: asks at the reception which day it was
+	Reason ReasonText `json:"reason"`
+}
+
 // MadeKey defines model for MadeKey.
 type MadeKey struct {
 	Details AdminKey `json:"details"`
 
 	// Key The key itself; it is shown this once.
 	Key string `json:"key"`
+}
+
+// MaskedPerson As much of somebody as they are recognised by. Of whom a campaign's end made forgotten, the id alone.
+type MaskedPerson struct {
+	BirthYear *int `json:"birth_year,omitempty"`
+
+	// Name Example: 홍*동
+	Name     *string `json:"name,omitempty"`
+	PersonId string  `json:"person_id"`
+
+	// Phone Its last four digits.
+	Phone *string `json:"phone,omitempty"`
 }
 
 // Me defines model for Me.
@@ -1221,6 +1450,43 @@ type NextOpening struct {
 	Wave           string    `json:"wave"`
 }
 
+// OpenBooking defines model for OpenBooking.
+type OpenBooking struct {
+	Booking StaffBooking `json:"booking"`
+	Person  OpenPerson   `json:"person"`
+}
+
+// OpenPerson defines model for OpenPerson.
+type OpenPerson struct {
+	// BirthDate YYYY-MM-DD; a date that exists.
+	BirthDate CivilDate          `json:"birth_date"`
+	Language  OpenPersonLanguage `json:"language"`
+	Name      string             `json:"name"`
+	PersonId  string             `json:"person_id"`
+
+	// Phone Where messages go; of a minor who was declared, that of whoever did.
+	Phone *string `json:"phone,omitempty"`
+}
+
+// OpenPersonLanguage defines model for OpenPerson.Language.
+type OpenPersonLanguage string
+
+// PeopleList defines model for PeopleList.
+type PeopleList struct {
+	People []MaskedPerson `json:"people"`
+}
+
+// PeopleSearch defines model for PeopleSearch.
+type PeopleSearch struct {
+	// Person Name and birth date, or a phone, or all of them; or the number by which the deployment finds people.
+	Person PersonSearch `json:"person"`
+
+	// Reason Why, in the words of whoever asks. Kept in the audit; write nobody's data into it.
+	//
+	// Example: asks at the reception which day it was
+	Reason ReasonText `json:"reason"`
+}
+
 // Person defines model for Person.
 type Person struct {
 	// BirthDate YYYY-MM-DD; a date that exists.
@@ -1230,6 +1496,40 @@ type Person struct {
 	//
 	// Example: 홍*동
 	Name string `json:"name"`
+}
+
+// PersonRegistration What the deployment's scheme asks people for (`GET /v1/identity`).
+type PersonRegistration struct {
+	// Another Papers show that this is somebody else than whoever has the same name and birth date.
+	Another *bool `json:"another,omitempty"`
+
+	// BirthDate YYYY-MM-DD; a date that exists.
+	BirthDate  *CivilDate                  `json:"birth_date,omitempty"`
+	Language   *PersonRegistrationLanguage `json:"language,omitempty"`
+	Name       string                      `json:"name"`
+	NationalId *string                     `json:"national_id,omitempty"`
+	Number     *string                     `json:"number,omitempty"`
+
+	// Phone Where messages go.
+	Phone string `json:"phone"`
+
+	// Reason Why, in the words of whoever asks. Kept in the audit; write nobody's data into it.
+	//
+	// Example: asks at the reception which day it was
+	Reason ReasonText `json:"reason"`
+}
+
+// PersonRegistrationLanguage defines model for PersonRegistration.Language.
+type PersonRegistrationLanguage string
+
+// PersonSearch Name and birth date, or a phone, or all of them; or the number by which the deployment finds people.
+type PersonSearch struct {
+	// BirthDate YYYY-MM-DD; a date that exists.
+	BirthDate  *CivilDate `json:"birth_date,omitempty"`
+	Name       *string    `json:"name,omitempty"`
+	NationalId *string    `json:"national_id,omitempty"`
+	Number     *string    `json:"number,omitempty"`
+	Phone      *string    `json:"phone,omitempty"`
 }
 
 // PhoneChange defines model for PhoneChange.
@@ -1399,6 +1699,7 @@ type Problem struct {
 
 	// Serving With `not_your_turn`: positions below it are called.
 	Serving *int64  `json:"serving,omitempty"`
+	Slot    *Slot   `json:"slot,omitempty"`
 	Status  int     `json:"status"`
 	Ticket  *Ticket `json:"ticket,omitempty"`
 	Title   string  `json:"title"`
@@ -1466,6 +1767,11 @@ type Reason struct {
 	Wave                 *string                `json:"wave,omitempty"`
 	AdditionalProperties map[string]interface{} `json:"-"`
 }
+
+// ReasonText Why, in the words of whoever asks. Kept in the audit; write nobody's data into it.
+//
+// Example: asks at the reception which day it was
+type ReasonText = string
 
 // RegionDay defines model for RegionDay.
 type RegionDay struct {
@@ -1713,6 +2019,35 @@ type SlotStock struct {
 	State SlotState `json:"state"`
 }
 
+// StaffBooking defines model for StaffBooking.
+type StaffBooking struct {
+	Attendance Attendance `json:"attendance"`
+
+	// AttendedAt When the attendance was noted.
+	AttendedAt  *time.Time `json:"attended_at,omitempty"`
+	BookedAt    time.Time  `json:"booked_at"`
+	BookingId   string     `json:"booking_id"`
+	CancelledAt *time.Time `json:"cancelled_at,omitempty"`
+
+	// Person As much of somebody as they are recognised by. Of whom a campaign's end made forgotten, the id alone.
+	Person    MaskedPerson       `json:"person"`
+	Reference string             `json:"reference"`
+	Slot      Slot               `json:"slot"`
+	Status    StaffBookingStatus `json:"status"`
+	WaveId    string             `json:"wave_id"`
+}
+
+// StaffBookingStatus defines model for StaffBooking.Status.
+type StaffBookingStatus string
+
+// StaffBookingList defines model for StaffBookingList.
+type StaffBookingList struct {
+	Bookings []StaffBooking `json:"bookings"`
+
+	// Next What to ask for the next page with; absent on the last.
+	Next *string `json:"next,omitempty"`
+}
+
 // Ticket defines model for Ticket.
 type Ticket struct {
 	// Index In the draw: the seed turns it into a position.
@@ -1854,6 +2189,9 @@ type IfNoneMatch = string
 // NewsKindPath What people are told about their bookings; `reminder` is the day before.
 type NewsKindPath = NewsKind
 
+// PersonPath defines model for PersonPath.
+type PersonPath = string
+
 // PlanPath defines model for PlanPath.
 type PlanPath = string
 
@@ -1902,6 +2240,9 @@ type PublishConflict = Problem
 // RoleRequired defines model for RoleRequired.
 type RoleRequired = Problem
 
+// SiteRequired defines model for SiteRequired.
+type SiteRequired = Problem
+
 // TooLarge defines model for TooLarge.
 type TooLarge = Problem
 
@@ -1936,6 +2277,13 @@ type ListAuditParams struct {
 // ImportSitesMultipartBody defines parameters for ImportSites.
 type ImportSitesMultipartBody struct {
 	File openapi_types.File `json:"file"`
+}
+
+// ListDayBookingsParams defines parameters for ListDayBookings.
+type ListDayBookingsParams struct {
+	// After What the page before had as `next`.
+	After *string `form:"after,omitempty" json:"after,omitempty"`
+	Limit *int    `form:"limit,omitempty" json:"limit,omitempty"`
 }
 
 // ListPlansParams defines parameters for ListPlans.
@@ -1986,6 +2334,18 @@ type GetRoomStatusParams struct {
 	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
 }
 
+// SearchBookingsJSONRequestBody defines body for SearchBookings for application/json ContentType.
+type SearchBookingsJSONRequestBody = BookingSearch
+
+// SetAttendanceJSONRequestBody defines body for SetAttendance for application/json ContentType.
+type SetAttendanceJSONRequestBody = AttendanceRequest
+
+// CancelForJSONRequestBody defines body for CancelFor for application/json ContentType.
+type CancelForJSONRequestBody = LookRequest
+
+// LookAtBookingJSONRequestBody defines body for LookAtBooking for application/json ContentType.
+type LookAtBookingJSONRequestBody = LookRequest
+
 // CheckCampaignJSONRequestBody defines body for CheckCampaign for application/json ContentType.
 type CheckCampaignJSONRequestBody = CampaignDocument
 
@@ -1995,8 +2355,17 @@ type SetMessageTextsJSONRequestBody = MessageTextChange
 // PreviewMessageTextsJSONRequestBody defines body for PreviewMessageTexts for application/json ContentType.
 type PreviewMessageTextsJSONRequestBody = MessageTexts
 
+// BookForJSONRequestBody defines body for BookFor for application/json ContentType.
+type BookForJSONRequestBody = DeskBooking
+
 // ImportSitesMultipartRequestBody defines body for ImportSites for multipart/form-data ContentType.
 type ImportSitesMultipartRequestBody ImportSitesMultipartBody
+
+// RecordArrivalJSONRequestBody defines body for RecordArrival for application/json ContentType.
+type RecordArrivalJSONRequestBody = ArrivalRequest
+
+// ExportDayBookingsJSONRequestBody defines body for ExportDayBookings for application/json ContentType.
+type ExportDayBookingsJSONRequestBody = DayExport
 
 // ChangeSlotJSONRequestBody defines body for ChangeSlot for application/json ContentType.
 type ChangeSlotJSONRequestBody = SlotChange
@@ -2010,6 +2379,12 @@ type RollbackVersionJSONRequestBody = Rollback
 // CreateKeyJSONRequestBody defines body for CreateKey for application/json ContentType.
 type CreateKeyJSONRequestBody = NewKey
 
+// RegisterPersonJSONRequestBody defines body for RegisterPerson for application/json ContentType.
+type RegisterPersonJSONRequestBody = PersonRegistration
+
+// SearchPeopleJSONRequestBody defines body for SearchPeople for application/json ContentType.
+type SearchPeopleJSONRequestBody = PeopleSearch
+
 // ApplyPlanJSONRequestBody defines body for ApplyPlan for application/json ContentType.
 type ApplyPlanJSONRequestBody = PlanApplication
 
@@ -2018,6 +2393,9 @@ type TurnDialJSONRequestBody = RoomDial
 
 // AnnounceValueJSONRequestBody defines body for AnnounceValue for application/json ContentType.
 type AnnounceValueJSONRequestBody = DrawValue
+
+// TakePlaceForJSONRequestBody defines body for TakePlaceFor for application/json ContentType.
+type TakePlaceForJSONRequestBody = LookRequest
 
 // ConfirmBookingJSONRequestBody defines body for ConfirmBooking for application/json ContentType.
 type ConfirmBookingJSONRequestBody = BookingRequest
@@ -2454,6 +2832,18 @@ type ServerInterface interface {
 	// GetAuditHead The last link of the audit's chain
 	// (GET /admin/v1/audit/head)
 	GetAuditHead(ctx echo.Context) error
+	// SearchBookings Find bookings by their reference, or by what somebody says of themselves
+	// (POST /admin/v1/campaigns/{campaign}/bookings/search)
+	SearchBookings(ctx echo.Context, campaign CampaignPath) error
+	// SetAttendance Note that somebody came or didn't, or take it back
+	// (PUT /admin/v1/campaigns/{campaign}/bookings/{booking}/attendance)
+	SetAttendance(ctx echo.Context, campaign CampaignPath, booking BookingPath) error
+	// CancelFor Cancel a booking for its person
+	// (POST /admin/v1/campaigns/{campaign}/bookings/{booking}/cancel)
+	CancelFor(ctx echo.Context, campaign CampaignPath, booking BookingPath) error
+	// LookAtBooking Look at a booking and at whose it is, unmasked
+	// (POST /admin/v1/campaigns/{campaign}/bookings/{booking}/look)
+	LookAtBooking(ctx echo.Context, campaign CampaignPath, booking BookingPath) error
 	// CheckCampaign What would publishing this document do?
 	// (POST /admin/v1/campaigns/{campaign}/check)
 	CheckCampaign(ctx echo.Context, campaign CampaignPath) error
@@ -2466,9 +2856,21 @@ type ServerInterface interface {
 	// PreviewMessageTexts See words as a phone would show them, and what they cost
 	// (POST /admin/v1/campaigns/{campaign}/messages/{kind}/preview)
 	PreviewMessageTexts(ctx echo.Context, campaign CampaignPath, kind NewsKindPath) error
+	// BookFor Book a slot for a person, or move their booking to it
+	// (PUT /admin/v1/campaigns/{campaign}/people/{person}/booking)
+	BookFor(ctx echo.Context, campaign CampaignPath, person PersonPath) error
 	// ImportSites Try a list of sites, as CSV or XLSX
 	// (POST /admin/v1/campaigns/{campaign}/sites/import)
 	ImportSites(ctx echo.Context, campaign CampaignPath) error
+	// RecordArrival Note that somebody has come, by their booking's reference
+	// (POST /admin/v1/campaigns/{campaign}/sites/{site}/arrivals)
+	RecordArrival(ctx echo.Context, campaign CampaignPath, site SitePath) error
+	// ListDayBookings The day's list of a site, masked
+	// (GET /admin/v1/campaigns/{campaign}/sites/{site}/days/{date}/bookings)
+	ListDayBookings(ctx echo.Context, campaign CampaignPath, site SitePath, date DatePath, params ListDayBookingsParams) error
+	// ExportDayBookings The day's list of a site as a file, unmasked
+	// (POST /admin/v1/campaigns/{campaign}/sites/{site}/days/{date}/export)
+	ExportDayBookings(ctx echo.Context, campaign CampaignPath, site SitePath, date DatePath) error
 	// ChangeSlot Change the capacity of a slot, close it, or release it
 	// (PATCH /admin/v1/campaigns/{campaign}/slots/{slot})
 	ChangeSlot(ctx echo.Context, campaign CampaignPath, slot string) error
@@ -2490,6 +2892,12 @@ type ServerInterface interface {
 	// RevokeKey End a key now
 	// (DELETE /admin/v1/keys/{key})
 	RevokeKey(ctx echo.Context, key string) error
+	// RegisterPerson Register somebody for whom the desk acts
+	// (POST /admin/v1/people)
+	RegisterPerson(ctx echo.Context) error
+	// SearchPeople Find people by what they say of themselves, masked
+	// (POST /admin/v1/people/search)
+	SearchPeople(ctx echo.Context) error
 	// ListPlans Bulk changes that were tried, the newest hundred, and those that are being worked on
 	// (GET /admin/v1/plans)
 	ListPlans(ctx echo.Context, params ListPlansParams) error
@@ -2517,6 +2925,9 @@ type ServerInterface interface {
 	// AnnounceValue Type in the announced value of a draw
 	// (PUT /admin/v1/rooms/{room}/draw)
 	AnnounceValue(ctx echo.Context, room RoomPath) error
+	// TakePlaceFor Take a person's place in a room for them
+	// (PUT /admin/v1/rooms/{room}/people/{person}/place)
+	TakePlaceFor(ctx echo.Context, room RoomPath, person PersonPath) error
 	// ListInbox The messages that would have been sent, newest first
 	// (GET /dev/inbox)
 	ListInbox(ctx echo.Context) error
@@ -2700,6 +3111,94 @@ func (w *ServerInterfaceWrapper) GetAuditHead(ctx echo.Context) error {
 	return err
 }
 
+// SearchBookings converts echo context to params.
+func (w *ServerInterfaceWrapper) SearchBookings(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "campaign" -------------
+	var campaign CampaignPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "campaign", ctx.Param("campaign"), &campaign, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter campaign: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.SearchBookings(ctx, campaign)
+	return err
+}
+
+// SetAttendance converts echo context to params.
+func (w *ServerInterfaceWrapper) SetAttendance(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "campaign" -------------
+	var campaign CampaignPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "campaign", ctx.Param("campaign"), &campaign, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter campaign: %s", err))
+	}
+
+	// ------------- Path parameter "booking" -------------
+	var booking BookingPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "booking", ctx.Param("booking"), &booking, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter booking: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.SetAttendance(ctx, campaign, booking)
+	return err
+}
+
+// CancelFor converts echo context to params.
+func (w *ServerInterfaceWrapper) CancelFor(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "campaign" -------------
+	var campaign CampaignPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "campaign", ctx.Param("campaign"), &campaign, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter campaign: %s", err))
+	}
+
+	// ------------- Path parameter "booking" -------------
+	var booking BookingPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "booking", ctx.Param("booking"), &booking, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter booking: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.CancelFor(ctx, campaign, booking)
+	return err
+}
+
+// LookAtBooking converts echo context to params.
+func (w *ServerInterfaceWrapper) LookAtBooking(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "campaign" -------------
+	var campaign CampaignPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "campaign", ctx.Param("campaign"), &campaign, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter campaign: %s", err))
+	}
+
+	// ------------- Path parameter "booking" -------------
+	var booking BookingPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "booking", ctx.Param("booking"), &booking, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter booking: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.LookAtBooking(ctx, campaign, booking)
+	return err
+}
+
 // CheckCampaign converts echo context to params.
 func (w *ServerInterfaceWrapper) CheckCampaign(ctx echo.Context) error {
 	var err error
@@ -2780,6 +3279,30 @@ func (w *ServerInterfaceWrapper) PreviewMessageTexts(ctx echo.Context) error {
 	return err
 }
 
+// BookFor converts echo context to params.
+func (w *ServerInterfaceWrapper) BookFor(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "campaign" -------------
+	var campaign CampaignPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "campaign", ctx.Param("campaign"), &campaign, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter campaign: %s", err))
+	}
+
+	// ------------- Path parameter "person" -------------
+	var person PersonPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "person", ctx.Param("person"), &person, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter person: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.BookFor(ctx, campaign, person)
+	return err
+}
+
 // ImportSites converts echo context to params.
 func (w *ServerInterfaceWrapper) ImportSites(ctx echo.Context) error {
 	var err error
@@ -2793,6 +3316,110 @@ func (w *ServerInterfaceWrapper) ImportSites(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.ImportSites(ctx, campaign)
+	return err
+}
+
+// RecordArrival converts echo context to params.
+func (w *ServerInterfaceWrapper) RecordArrival(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "campaign" -------------
+	var campaign CampaignPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "campaign", ctx.Param("campaign"), &campaign, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter campaign: %s", err))
+	}
+
+	// ------------- Path parameter "site" -------------
+	var site SitePath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "site", ctx.Param("site"), &site, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter site: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.RecordArrival(ctx, campaign, site)
+	return err
+}
+
+// ListDayBookings converts echo context to params.
+func (w *ServerInterfaceWrapper) ListDayBookings(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "campaign" -------------
+	var campaign CampaignPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "campaign", ctx.Param("campaign"), &campaign, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter campaign: %s", err))
+	}
+
+	// ------------- Path parameter "site" -------------
+	var site SitePath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "site", ctx.Param("site"), &site, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter site: %s", err))
+	}
+
+	// ------------- Path parameter "date" -------------
+	var date DatePath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "date", ctx.Param("date"), &date, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "date", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter date: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListDayBookingsParams
+	// ------------- Optional query parameter "after" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "after", ctx.QueryParams(), &params.After, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter after: %s", err))
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListDayBookings(ctx, campaign, site, date, params)
+	return err
+}
+
+// ExportDayBookings converts echo context to params.
+func (w *ServerInterfaceWrapper) ExportDayBookings(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "campaign" -------------
+	var campaign CampaignPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "campaign", ctx.Param("campaign"), &campaign, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter campaign: %s", err))
+	}
+
+	// ------------- Path parameter "site" -------------
+	var site SitePath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "site", ctx.Param("site"), &site, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter site: %s", err))
+	}
+
+	// ------------- Path parameter "date" -------------
+	var date DatePath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "date", ctx.Param("date"), &date, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "date", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter date: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ExportDayBookings(ctx, campaign, site, date)
 	return err
 }
 
@@ -2907,6 +3534,24 @@ func (w *ServerInterfaceWrapper) RevokeKey(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.RevokeKey(ctx, key)
+	return err
+}
+
+// RegisterPerson converts echo context to params.
+func (w *ServerInterfaceWrapper) RegisterPerson(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.RegisterPerson(ctx)
+	return err
+}
+
+// SearchPeople converts echo context to params.
+func (w *ServerInterfaceWrapper) SearchPeople(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.SearchPeople(ctx)
 	return err
 }
 
@@ -3069,6 +3714,30 @@ func (w *ServerInterfaceWrapper) AnnounceValue(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.AnnounceValue(ctx, room)
+	return err
+}
+
+// TakePlaceFor converts echo context to params.
+func (w *ServerInterfaceWrapper) TakePlaceFor(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "room" -------------
+	var room RoomPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "room", ctx.Param("room"), &room, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter room: %s", err))
+	}
+
+	// ------------- Path parameter "person" -------------
+	var person PersonPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "person", ctx.Param("person"), &person, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter person: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.TakePlaceFor(ctx, room, person)
 	return err
 }
 
@@ -3762,6 +4431,17 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/admin/v1/campaigns/:campaign/messages", wrapper.ListMessageTexts, options.OperationMiddlewares["listMessageTexts"]...)
 	router.PUT(options.BaseURL+"/admin/v1/campaigns/:campaign/messages/:kind", wrapper.SetMessageTexts, options.OperationMiddlewares["setMessageTexts"]...)
 	router.POST(options.BaseURL+"/admin/v1/campaigns/:campaign/messages/:kind/preview", wrapper.PreviewMessageTexts, options.OperationMiddlewares["previewMessageTexts"]...)
+	router.POST(options.BaseURL+"/admin/v1/campaigns/:campaign/bookings/search", wrapper.SearchBookings, options.OperationMiddlewares["searchBookings"]...)
+	router.POST(options.BaseURL+"/admin/v1/campaigns/:campaign/bookings/:booking/look", wrapper.LookAtBooking, options.OperationMiddlewares["lookAtBooking"]...)
+	router.PUT(options.BaseURL+"/admin/v1/campaigns/:campaign/bookings/:booking/attendance", wrapper.SetAttendance, options.OperationMiddlewares["setAttendance"]...)
+	router.POST(options.BaseURL+"/admin/v1/campaigns/:campaign/sites/:site/arrivals", wrapper.RecordArrival, options.OperationMiddlewares["recordArrival"]...)
+	router.GET(options.BaseURL+"/admin/v1/campaigns/:campaign/sites/:site/days/:date/bookings", wrapper.ListDayBookings, options.OperationMiddlewares["listDayBookings"]...)
+	router.POST(options.BaseURL+"/admin/v1/campaigns/:campaign/sites/:site/days/:date/export", wrapper.ExportDayBookings, options.OperationMiddlewares["exportDayBookings"]...)
+	router.POST(options.BaseURL+"/admin/v1/people", wrapper.RegisterPerson, options.OperationMiddlewares["registerPerson"]...)
+	router.POST(options.BaseURL+"/admin/v1/people/search", wrapper.SearchPeople, options.OperationMiddlewares["searchPeople"]...)
+	router.PUT(options.BaseURL+"/admin/v1/rooms/:room/people/:person/place", wrapper.TakePlaceFor, options.OperationMiddlewares["takePlaceFor"]...)
+	router.PUT(options.BaseURL+"/admin/v1/campaigns/:campaign/people/:person/booking", wrapper.BookFor, options.OperationMiddlewares["bookFor"]...)
+	router.POST(options.BaseURL+"/admin/v1/campaigns/:campaign/bookings/:booking/cancel", wrapper.CancelFor, options.OperationMiddlewares["cancelFor"]...)
 	router.GET(options.BaseURL+"/admin/v1/approvals", wrapper.ListApprovals, options.OperationMiddlewares["listApprovals"]...)
 	router.POST(options.BaseURL+"/admin/v1/approvals/:approval", wrapper.Approve, options.OperationMiddlewares["approve"]...)
 	router.GET(options.BaseURL+"/admin/v1/keys", wrapper.ListKeys, options.OperationMiddlewares["listKeys"]...)
@@ -3803,6 +4483,8 @@ type NotYourTurnApplicationProblemPlusJSONResponse struct {
 type PublishConflictApplicationProblemPlusJSONResponse Problem
 
 type RoleRequiredApplicationProblemPlusJSONResponse Problem
+
+type SiteRequiredApplicationProblemPlusJSONResponse Problem
 
 type TooLargeApplicationProblemPlusJSONResponse Problem
 
@@ -4350,6 +5032,729 @@ type GetAuditHead503ApplicationProblemPlusJSONResponse struct {
 }
 
 func (response GetAuditHead503ApplicationProblemPlusJSONResponse) VisitGetAuditHeadResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SearchBookingsRequestObject struct {
+	Campaign CampaignPath `json:"campaign"`
+	Body     *SearchBookingsJSONRequestBody
+}
+
+type SearchBookingsResponseObject interface {
+	VisitSearchBookingsResponse(w http.ResponseWriter) error
+}
+
+type SearchBookings200JSONResponse StaffBookingList
+
+func (response SearchBookings200JSONResponse) VisitSearchBookingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SearchBookings400ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response SearchBookings400ApplicationProblemPlusJSONResponse) VisitSearchBookingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SearchBookings401ApplicationProblemPlusJSONResponse struct {
+	KeyRequiredApplicationProblemPlusJSONResponse
+}
+
+func (response SearchBookings401ApplicationProblemPlusJSONResponse) VisitSearchBookingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SearchBookings403ApplicationProblemPlusJSONResponse struct {
+	SiteRequiredApplicationProblemPlusJSONResponse
+}
+
+func (response SearchBookings403ApplicationProblemPlusJSONResponse) VisitSearchBookingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SearchBookings404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response SearchBookings404ApplicationProblemPlusJSONResponse) VisitSearchBookingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SearchBookings413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response SearchBookings413ApplicationProblemPlusJSONResponse) VisitSearchBookingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SearchBookings415ApplicationProblemPlusJSONResponse struct {
+	UnsupportedApplicationProblemPlusJSONResponse
+}
+
+func (response SearchBookings415ApplicationProblemPlusJSONResponse) VisitSearchBookingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SearchBookings429ApplicationProblemPlusJSONResponse struct {
+	TooManyApplicationProblemPlusJSONResponse
+}
+
+func (response SearchBookings429ApplicationProblemPlusJSONResponse) VisitSearchBookingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SearchBookings500ApplicationProblemPlusJSONResponse struct {
+	InternalApplicationProblemPlusJSONResponse
+}
+
+func (response SearchBookings500ApplicationProblemPlusJSONResponse) VisitSearchBookingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SearchBookings503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response SearchBookings503ApplicationProblemPlusJSONResponse) VisitSearchBookingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SetAttendanceRequestObject struct {
+	Campaign CampaignPath `json:"campaign"`
+	Booking  BookingPath  `json:"booking"`
+	Body     *SetAttendanceJSONRequestBody
+}
+
+type SetAttendanceResponseObject interface {
+	VisitSetAttendanceResponse(w http.ResponseWriter) error
+}
+
+type SetAttendance200JSONResponse StaffBooking
+
+func (response SetAttendance200JSONResponse) VisitSetAttendanceResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SetAttendance400ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response SetAttendance400ApplicationProblemPlusJSONResponse) VisitSetAttendanceResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SetAttendance401ApplicationProblemPlusJSONResponse struct {
+	KeyRequiredApplicationProblemPlusJSONResponse
+}
+
+func (response SetAttendance401ApplicationProblemPlusJSONResponse) VisitSetAttendanceResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SetAttendance403ApplicationProblemPlusJSONResponse struct {
+	SiteRequiredApplicationProblemPlusJSONResponse
+}
+
+func (response SetAttendance403ApplicationProblemPlusJSONResponse) VisitSetAttendanceResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SetAttendance404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response SetAttendance404ApplicationProblemPlusJSONResponse) VisitSetAttendanceResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SetAttendance409ApplicationProblemPlusJSONResponse Problem
+
+func (response SetAttendance409ApplicationProblemPlusJSONResponse) VisitSetAttendanceResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SetAttendance413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response SetAttendance413ApplicationProblemPlusJSONResponse) VisitSetAttendanceResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SetAttendance415ApplicationProblemPlusJSONResponse struct {
+	UnsupportedApplicationProblemPlusJSONResponse
+}
+
+func (response SetAttendance415ApplicationProblemPlusJSONResponse) VisitSetAttendanceResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SetAttendance429ApplicationProblemPlusJSONResponse struct {
+	TooManyApplicationProblemPlusJSONResponse
+}
+
+func (response SetAttendance429ApplicationProblemPlusJSONResponse) VisitSetAttendanceResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SetAttendance500ApplicationProblemPlusJSONResponse struct {
+	InternalApplicationProblemPlusJSONResponse
+}
+
+func (response SetAttendance500ApplicationProblemPlusJSONResponse) VisitSetAttendanceResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SetAttendance503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response SetAttendance503ApplicationProblemPlusJSONResponse) VisitSetAttendanceResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CancelForRequestObject struct {
+	Campaign CampaignPath `json:"campaign"`
+	Booking  BookingPath  `json:"booking"`
+	Body     *CancelForJSONRequestBody
+}
+
+type CancelForResponseObject interface {
+	VisitCancelForResponse(w http.ResponseWriter) error
+}
+
+type CancelFor200JSONResponse StaffBooking
+
+func (response CancelFor200JSONResponse) VisitCancelForResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CancelFor400ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response CancelFor400ApplicationProblemPlusJSONResponse) VisitCancelForResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CancelFor401ApplicationProblemPlusJSONResponse struct {
+	KeyRequiredApplicationProblemPlusJSONResponse
+}
+
+func (response CancelFor401ApplicationProblemPlusJSONResponse) VisitCancelForResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CancelFor403ApplicationProblemPlusJSONResponse struct {
+	SiteRequiredApplicationProblemPlusJSONResponse
+}
+
+func (response CancelFor403ApplicationProblemPlusJSONResponse) VisitCancelForResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CancelFor404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response CancelFor404ApplicationProblemPlusJSONResponse) VisitCancelForResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CancelFor409ApplicationProblemPlusJSONResponse Problem
+
+func (response CancelFor409ApplicationProblemPlusJSONResponse) VisitCancelForResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CancelFor413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response CancelFor413ApplicationProblemPlusJSONResponse) VisitCancelForResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CancelFor415ApplicationProblemPlusJSONResponse struct {
+	UnsupportedApplicationProblemPlusJSONResponse
+}
+
+func (response CancelFor415ApplicationProblemPlusJSONResponse) VisitCancelForResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CancelFor429ApplicationProblemPlusJSONResponse struct {
+	TooManyApplicationProblemPlusJSONResponse
+}
+
+func (response CancelFor429ApplicationProblemPlusJSONResponse) VisitCancelForResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CancelFor500ApplicationProblemPlusJSONResponse struct {
+	InternalApplicationProblemPlusJSONResponse
+}
+
+func (response CancelFor500ApplicationProblemPlusJSONResponse) VisitCancelForResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CancelFor503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response CancelFor503ApplicationProblemPlusJSONResponse) VisitCancelForResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type LookAtBookingRequestObject struct {
+	Campaign CampaignPath `json:"campaign"`
+	Booking  BookingPath  `json:"booking"`
+	Body     *LookAtBookingJSONRequestBody
+}
+
+type LookAtBookingResponseObject interface {
+	VisitLookAtBookingResponse(w http.ResponseWriter) error
+}
+
+type LookAtBooking200JSONResponse OpenBooking
+
+func (response LookAtBooking200JSONResponse) VisitLookAtBookingResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type LookAtBooking400ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response LookAtBooking400ApplicationProblemPlusJSONResponse) VisitLookAtBookingResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type LookAtBooking401ApplicationProblemPlusJSONResponse struct {
+	KeyRequiredApplicationProblemPlusJSONResponse
+}
+
+func (response LookAtBooking401ApplicationProblemPlusJSONResponse) VisitLookAtBookingResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type LookAtBooking403ApplicationProblemPlusJSONResponse struct {
+	SiteRequiredApplicationProblemPlusJSONResponse
+}
+
+func (response LookAtBooking403ApplicationProblemPlusJSONResponse) VisitLookAtBookingResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type LookAtBooking404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response LookAtBooking404ApplicationProblemPlusJSONResponse) VisitLookAtBookingResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type LookAtBooking413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response LookAtBooking413ApplicationProblemPlusJSONResponse) VisitLookAtBookingResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type LookAtBooking415ApplicationProblemPlusJSONResponse struct {
+	UnsupportedApplicationProblemPlusJSONResponse
+}
+
+func (response LookAtBooking415ApplicationProblemPlusJSONResponse) VisitLookAtBookingResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type LookAtBooking429ApplicationProblemPlusJSONResponse struct {
+	TooManyApplicationProblemPlusJSONResponse
+}
+
+func (response LookAtBooking429ApplicationProblemPlusJSONResponse) VisitLookAtBookingResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type LookAtBooking500ApplicationProblemPlusJSONResponse struct {
+	InternalApplicationProblemPlusJSONResponse
+}
+
+func (response LookAtBooking500ApplicationProblemPlusJSONResponse) VisitLookAtBookingResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type LookAtBooking503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response LookAtBooking503ApplicationProblemPlusJSONResponse) VisitLookAtBookingResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -5009,6 +6414,222 @@ func (response PreviewMessageTexts503ApplicationProblemPlusJSONResponse) VisitPr
 	return err
 }
 
+type BookForRequestObject struct {
+	Campaign CampaignPath `json:"campaign"`
+	Person   PersonPath   `json:"person"`
+	Body     *BookForJSONRequestBody
+}
+
+type BookForResponseObject interface {
+	VisitBookForResponse(w http.ResponseWriter) error
+}
+
+type BookFor200JSONResponse StaffBooking
+
+func (response BookFor200JSONResponse) VisitBookForResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type BookFor201JSONResponse StaffBooking
+
+func (response BookFor201JSONResponse) VisitBookForResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type BookFor400ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response BookFor400ApplicationProblemPlusJSONResponse) VisitBookForResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type BookFor401ApplicationProblemPlusJSONResponse struct {
+	KeyRequiredApplicationProblemPlusJSONResponse
+}
+
+func (response BookFor401ApplicationProblemPlusJSONResponse) VisitBookForResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type BookFor403ApplicationProblemPlusJSONResponse Problem
+
+func (response BookFor403ApplicationProblemPlusJSONResponse) VisitBookForResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type BookFor404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response BookFor404ApplicationProblemPlusJSONResponse) VisitBookForResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type BookFor409ApplicationProblemPlusJSONResponse Problem
+
+func (response BookFor409ApplicationProblemPlusJSONResponse) VisitBookForResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type BookFor410ApplicationProblemPlusJSONResponse struct {
+	GoneApplicationProblemPlusJSONResponse
+}
+
+func (response BookFor410ApplicationProblemPlusJSONResponse) VisitBookForResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(410)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type BookFor413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response BookFor413ApplicationProblemPlusJSONResponse) VisitBookForResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type BookFor415ApplicationProblemPlusJSONResponse struct {
+	UnsupportedApplicationProblemPlusJSONResponse
+}
+
+func (response BookFor415ApplicationProblemPlusJSONResponse) VisitBookForResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type BookFor429ApplicationProblemPlusJSONResponse struct {
+	TooManyApplicationProblemPlusJSONResponse
+}
+
+func (response BookFor429ApplicationProblemPlusJSONResponse) VisitBookForResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type BookFor500ApplicationProblemPlusJSONResponse struct {
+	InternalApplicationProblemPlusJSONResponse
+}
+
+func (response BookFor500ApplicationProblemPlusJSONResponse) VisitBookForResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type BookFor503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response BookFor503ApplicationProblemPlusJSONResponse) VisitBookForResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ImportSitesRequestObject struct {
 	Campaign      CampaignPath `json:"campaign"`
 	MultipartBody *multipart.Reader
@@ -5167,6 +6788,550 @@ type ImportSites503ApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ImportSites503ApplicationProblemPlusJSONResponse) VisitImportSitesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RecordArrivalRequestObject struct {
+	Campaign CampaignPath `json:"campaign"`
+	Site     SitePath     `json:"site"`
+	Body     *RecordArrivalJSONRequestBody
+}
+
+type RecordArrivalResponseObject interface {
+	VisitRecordArrivalResponse(w http.ResponseWriter) error
+}
+
+type RecordArrival200JSONResponse StaffBooking
+
+func (response RecordArrival200JSONResponse) VisitRecordArrivalResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RecordArrival400ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response RecordArrival400ApplicationProblemPlusJSONResponse) VisitRecordArrivalResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RecordArrival401ApplicationProblemPlusJSONResponse struct {
+	KeyRequiredApplicationProblemPlusJSONResponse
+}
+
+func (response RecordArrival401ApplicationProblemPlusJSONResponse) VisitRecordArrivalResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RecordArrival403ApplicationProblemPlusJSONResponse struct {
+	SiteRequiredApplicationProblemPlusJSONResponse
+}
+
+func (response RecordArrival403ApplicationProblemPlusJSONResponse) VisitRecordArrivalResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RecordArrival404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response RecordArrival404ApplicationProblemPlusJSONResponse) VisitRecordArrivalResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RecordArrival409ApplicationProblemPlusJSONResponse Problem
+
+func (response RecordArrival409ApplicationProblemPlusJSONResponse) VisitRecordArrivalResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RecordArrival413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response RecordArrival413ApplicationProblemPlusJSONResponse) VisitRecordArrivalResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RecordArrival415ApplicationProblemPlusJSONResponse struct {
+	UnsupportedApplicationProblemPlusJSONResponse
+}
+
+func (response RecordArrival415ApplicationProblemPlusJSONResponse) VisitRecordArrivalResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RecordArrival429ApplicationProblemPlusJSONResponse struct {
+	TooManyApplicationProblemPlusJSONResponse
+}
+
+func (response RecordArrival429ApplicationProblemPlusJSONResponse) VisitRecordArrivalResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RecordArrival500ApplicationProblemPlusJSONResponse struct {
+	InternalApplicationProblemPlusJSONResponse
+}
+
+func (response RecordArrival500ApplicationProblemPlusJSONResponse) VisitRecordArrivalResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RecordArrival503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response RecordArrival503ApplicationProblemPlusJSONResponse) VisitRecordArrivalResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListDayBookingsRequestObject struct {
+	Campaign CampaignPath `json:"campaign"`
+	Site     SitePath     `json:"site"`
+	Date     DatePath     `json:"date"`
+	Params   ListDayBookingsParams
+}
+
+type ListDayBookingsResponseObject interface {
+	VisitListDayBookingsResponse(w http.ResponseWriter) error
+}
+
+type ListDayBookings200JSONResponse StaffBookingList
+
+func (response ListDayBookings200JSONResponse) VisitListDayBookingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListDayBookings400ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response ListDayBookings400ApplicationProblemPlusJSONResponse) VisitListDayBookingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListDayBookings401ApplicationProblemPlusJSONResponse struct {
+	KeyRequiredApplicationProblemPlusJSONResponse
+}
+
+func (response ListDayBookings401ApplicationProblemPlusJSONResponse) VisitListDayBookingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListDayBookings403ApplicationProblemPlusJSONResponse struct {
+	SiteRequiredApplicationProblemPlusJSONResponse
+}
+
+func (response ListDayBookings403ApplicationProblemPlusJSONResponse) VisitListDayBookingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListDayBookings404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response ListDayBookings404ApplicationProblemPlusJSONResponse) VisitListDayBookingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListDayBookings429ApplicationProblemPlusJSONResponse struct {
+	TooManyApplicationProblemPlusJSONResponse
+}
+
+func (response ListDayBookings429ApplicationProblemPlusJSONResponse) VisitListDayBookingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListDayBookings500ApplicationProblemPlusJSONResponse struct {
+	InternalApplicationProblemPlusJSONResponse
+}
+
+func (response ListDayBookings500ApplicationProblemPlusJSONResponse) VisitListDayBookingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListDayBookings503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ListDayBookings503ApplicationProblemPlusJSONResponse) VisitListDayBookingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExportDayBookingsRequestObject struct {
+	Campaign CampaignPath `json:"campaign"`
+	Site     SitePath     `json:"site"`
+	Date     DatePath     `json:"date"`
+	Body     *ExportDayBookingsJSONRequestBody
+}
+
+type ExportDayBookingsResponseObject interface {
+	VisitExportDayBookingsResponse(w http.ResponseWriter) error
+}
+
+type ExportDayBookings200ResponseHeaders struct {
+	ContentDisposition *string
+}
+
+type ExportDayBookings200ApplicationvndOpenxmlformatsOfficedocumentSpreadsheetmlSheetResponse struct {
+	Body          io.Reader
+	Headers       ExportDayBookings200ResponseHeaders
+	ContentLength int64
+}
+
+func (response ExportDayBookings200ApplicationvndOpenxmlformatsOfficedocumentSpreadsheetmlSheetResponse) VisitExportDayBookingsResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	if response.Headers.ContentDisposition != nil {
+		w.Header().Set("Content-Disposition", fmt.Sprint(*response.Headers.ContentDisposition))
+	}
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
+type ExportDayBookings200TextcsvResponse struct {
+	Body          io.Reader
+	Headers       ExportDayBookings200ResponseHeaders
+	ContentLength int64
+}
+
+func (response ExportDayBookings200TextcsvResponse) VisitExportDayBookingsResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "text/csv")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	if response.Headers.ContentDisposition != nil {
+		w.Header().Set("Content-Disposition", fmt.Sprint(*response.Headers.ContentDisposition))
+	}
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
+type ExportDayBookings400ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response ExportDayBookings400ApplicationProblemPlusJSONResponse) VisitExportDayBookingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExportDayBookings401ApplicationProblemPlusJSONResponse struct {
+	KeyRequiredApplicationProblemPlusJSONResponse
+}
+
+func (response ExportDayBookings401ApplicationProblemPlusJSONResponse) VisitExportDayBookingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExportDayBookings403ApplicationProblemPlusJSONResponse struct {
+	SiteRequiredApplicationProblemPlusJSONResponse
+}
+
+func (response ExportDayBookings403ApplicationProblemPlusJSONResponse) VisitExportDayBookingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExportDayBookings404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response ExportDayBookings404ApplicationProblemPlusJSONResponse) VisitExportDayBookingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExportDayBookings413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response ExportDayBookings413ApplicationProblemPlusJSONResponse) VisitExportDayBookingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExportDayBookings415ApplicationProblemPlusJSONResponse struct {
+	UnsupportedApplicationProblemPlusJSONResponse
+}
+
+func (response ExportDayBookings415ApplicationProblemPlusJSONResponse) VisitExportDayBookingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExportDayBookings429ApplicationProblemPlusJSONResponse struct {
+	TooManyApplicationProblemPlusJSONResponse
+}
+
+func (response ExportDayBookings429ApplicationProblemPlusJSONResponse) VisitExportDayBookingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExportDayBookings500ApplicationProblemPlusJSONResponse struct {
+	InternalApplicationProblemPlusJSONResponse
+}
+
+func (response ExportDayBookings500ApplicationProblemPlusJSONResponse) VisitExportDayBookingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExportDayBookings503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ExportDayBookings503ApplicationProblemPlusJSONResponse) VisitExportDayBookingsResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -6301,6 +8466,344 @@ type RevokeKey503ApplicationProblemPlusJSONResponse struct {
 }
 
 func (response RevokeKey503ApplicationProblemPlusJSONResponse) VisitRevokeKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RegisterPersonRequestObject struct {
+	Body *RegisterPersonJSONRequestBody
+}
+
+type RegisterPersonResponseObject interface {
+	VisitRegisterPersonResponse(w http.ResponseWriter) error
+}
+
+type RegisterPerson200JSONResponse MaskedPerson
+
+func (response RegisterPerson200JSONResponse) VisitRegisterPersonResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RegisterPerson201JSONResponse MaskedPerson
+
+func (response RegisterPerson201JSONResponse) VisitRegisterPersonResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RegisterPerson400ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response RegisterPerson400ApplicationProblemPlusJSONResponse) VisitRegisterPersonResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RegisterPerson401ApplicationProblemPlusJSONResponse struct {
+	KeyRequiredApplicationProblemPlusJSONResponse
+}
+
+func (response RegisterPerson401ApplicationProblemPlusJSONResponse) VisitRegisterPersonResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RegisterPerson403ApplicationProblemPlusJSONResponse Problem
+
+func (response RegisterPerson403ApplicationProblemPlusJSONResponse) VisitRegisterPersonResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RegisterPerson409ApplicationProblemPlusJSONResponse Problem
+
+func (response RegisterPerson409ApplicationProblemPlusJSONResponse) VisitRegisterPersonResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RegisterPerson413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response RegisterPerson413ApplicationProblemPlusJSONResponse) VisitRegisterPersonResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RegisterPerson415ApplicationProblemPlusJSONResponse struct {
+	UnsupportedApplicationProblemPlusJSONResponse
+}
+
+func (response RegisterPerson415ApplicationProblemPlusJSONResponse) VisitRegisterPersonResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RegisterPerson429ApplicationProblemPlusJSONResponse struct {
+	TooManyApplicationProblemPlusJSONResponse
+}
+
+func (response RegisterPerson429ApplicationProblemPlusJSONResponse) VisitRegisterPersonResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RegisterPerson500ApplicationProblemPlusJSONResponse struct {
+	InternalApplicationProblemPlusJSONResponse
+}
+
+func (response RegisterPerson500ApplicationProblemPlusJSONResponse) VisitRegisterPersonResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RegisterPerson503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response RegisterPerson503ApplicationProblemPlusJSONResponse) VisitRegisterPersonResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SearchPeopleRequestObject struct {
+	Body *SearchPeopleJSONRequestBody
+}
+
+type SearchPeopleResponseObject interface {
+	VisitSearchPeopleResponse(w http.ResponseWriter) error
+}
+
+type SearchPeople200JSONResponse PeopleList
+
+func (response SearchPeople200JSONResponse) VisitSearchPeopleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SearchPeople400ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response SearchPeople400ApplicationProblemPlusJSONResponse) VisitSearchPeopleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SearchPeople401ApplicationProblemPlusJSONResponse struct {
+	KeyRequiredApplicationProblemPlusJSONResponse
+}
+
+func (response SearchPeople401ApplicationProblemPlusJSONResponse) VisitSearchPeopleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SearchPeople403ApplicationProblemPlusJSONResponse struct {
+	RoleRequiredApplicationProblemPlusJSONResponse
+}
+
+func (response SearchPeople403ApplicationProblemPlusJSONResponse) VisitSearchPeopleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SearchPeople413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response SearchPeople413ApplicationProblemPlusJSONResponse) VisitSearchPeopleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SearchPeople415ApplicationProblemPlusJSONResponse struct {
+	UnsupportedApplicationProblemPlusJSONResponse
+}
+
+func (response SearchPeople415ApplicationProblemPlusJSONResponse) VisitSearchPeopleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SearchPeople429ApplicationProblemPlusJSONResponse struct {
+	TooManyApplicationProblemPlusJSONResponse
+}
+
+func (response SearchPeople429ApplicationProblemPlusJSONResponse) VisitSearchPeopleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SearchPeople500ApplicationProblemPlusJSONResponse struct {
+	InternalApplicationProblemPlusJSONResponse
+}
+
+func (response SearchPeople500ApplicationProblemPlusJSONResponse) VisitSearchPeopleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SearchPeople503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response SearchPeople503ApplicationProblemPlusJSONResponse) VisitSearchPeopleResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -7672,6 +10175,208 @@ type AnnounceValue503ApplicationProblemPlusJSONResponse struct {
 }
 
 func (response AnnounceValue503ApplicationProblemPlusJSONResponse) VisitAnnounceValueResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TakePlaceForRequestObject struct {
+	Room   RoomPath   `json:"room"`
+	Person PersonPath `json:"person"`
+	Body   *TakePlaceForJSONRequestBody
+}
+
+type TakePlaceForResponseObject interface {
+	VisitTakePlaceForResponse(w http.ResponseWriter) error
+}
+
+type TakePlaceFor200JSONResponse DeskPlace
+
+func (response TakePlaceFor200JSONResponse) VisitTakePlaceForResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TakePlaceFor400ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response TakePlaceFor400ApplicationProblemPlusJSONResponse) VisitTakePlaceForResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TakePlaceFor401ApplicationProblemPlusJSONResponse struct {
+	KeyRequiredApplicationProblemPlusJSONResponse
+}
+
+func (response TakePlaceFor401ApplicationProblemPlusJSONResponse) VisitTakePlaceForResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TakePlaceFor403ApplicationProblemPlusJSONResponse Problem
+
+func (response TakePlaceFor403ApplicationProblemPlusJSONResponse) VisitTakePlaceForResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TakePlaceFor404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response TakePlaceFor404ApplicationProblemPlusJSONResponse) VisitTakePlaceForResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TakePlaceFor409ApplicationProblemPlusJSONResponse Problem
+
+func (response TakePlaceFor409ApplicationProblemPlusJSONResponse) VisitTakePlaceForResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TakePlaceFor410ApplicationProblemPlusJSONResponse struct {
+	GoneApplicationProblemPlusJSONResponse
+}
+
+func (response TakePlaceFor410ApplicationProblemPlusJSONResponse) VisitTakePlaceForResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(410)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TakePlaceFor413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response TakePlaceFor413ApplicationProblemPlusJSONResponse) VisitTakePlaceForResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TakePlaceFor415ApplicationProblemPlusJSONResponse struct {
+	UnsupportedApplicationProblemPlusJSONResponse
+}
+
+func (response TakePlaceFor415ApplicationProblemPlusJSONResponse) VisitTakePlaceForResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TakePlaceFor429ApplicationProblemPlusJSONResponse struct {
+	TooManyApplicationProblemPlusJSONResponse
+}
+
+func (response TakePlaceFor429ApplicationProblemPlusJSONResponse) VisitTakePlaceForResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TakePlaceFor500ApplicationProblemPlusJSONResponse struct {
+	InternalApplicationProblemPlusJSONResponse
+}
+
+func (response TakePlaceFor500ApplicationProblemPlusJSONResponse) VisitTakePlaceForResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TakePlaceFor503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response TakePlaceFor503ApplicationProblemPlusJSONResponse) VisitTakePlaceForResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -11964,6 +14669,18 @@ type StrictServerInterface interface {
 	// GetAuditHead The last link of the audit's chain
 	// (GET /admin/v1/audit/head)
 	GetAuditHead(ctx context.Context, request GetAuditHeadRequestObject) (GetAuditHeadResponseObject, error)
+	// SearchBookings Find bookings by their reference, or by what somebody says of themselves
+	// (POST /admin/v1/campaigns/{campaign}/bookings/search)
+	SearchBookings(ctx context.Context, request SearchBookingsRequestObject) (SearchBookingsResponseObject, error)
+	// SetAttendance Note that somebody came or didn't, or take it back
+	// (PUT /admin/v1/campaigns/{campaign}/bookings/{booking}/attendance)
+	SetAttendance(ctx context.Context, request SetAttendanceRequestObject) (SetAttendanceResponseObject, error)
+	// CancelFor Cancel a booking for its person
+	// (POST /admin/v1/campaigns/{campaign}/bookings/{booking}/cancel)
+	CancelFor(ctx context.Context, request CancelForRequestObject) (CancelForResponseObject, error)
+	// LookAtBooking Look at a booking and at whose it is, unmasked
+	// (POST /admin/v1/campaigns/{campaign}/bookings/{booking}/look)
+	LookAtBooking(ctx context.Context, request LookAtBookingRequestObject) (LookAtBookingResponseObject, error)
 	// CheckCampaign What would publishing this document do?
 	// (POST /admin/v1/campaigns/{campaign}/check)
 	CheckCampaign(ctx context.Context, request CheckCampaignRequestObject) (CheckCampaignResponseObject, error)
@@ -11976,9 +14693,21 @@ type StrictServerInterface interface {
 	// PreviewMessageTexts See words as a phone would show them, and what they cost
 	// (POST /admin/v1/campaigns/{campaign}/messages/{kind}/preview)
 	PreviewMessageTexts(ctx context.Context, request PreviewMessageTextsRequestObject) (PreviewMessageTextsResponseObject, error)
+	// BookFor Book a slot for a person, or move their booking to it
+	// (PUT /admin/v1/campaigns/{campaign}/people/{person}/booking)
+	BookFor(ctx context.Context, request BookForRequestObject) (BookForResponseObject, error)
 	// ImportSites Try a list of sites, as CSV or XLSX
 	// (POST /admin/v1/campaigns/{campaign}/sites/import)
 	ImportSites(ctx context.Context, request ImportSitesRequestObject) (ImportSitesResponseObject, error)
+	// RecordArrival Note that somebody has come, by their booking's reference
+	// (POST /admin/v1/campaigns/{campaign}/sites/{site}/arrivals)
+	RecordArrival(ctx context.Context, request RecordArrivalRequestObject) (RecordArrivalResponseObject, error)
+	// ListDayBookings The day's list of a site, masked
+	// (GET /admin/v1/campaigns/{campaign}/sites/{site}/days/{date}/bookings)
+	ListDayBookings(ctx context.Context, request ListDayBookingsRequestObject) (ListDayBookingsResponseObject, error)
+	// ExportDayBookings The day's list of a site as a file, unmasked
+	// (POST /admin/v1/campaigns/{campaign}/sites/{site}/days/{date}/export)
+	ExportDayBookings(ctx context.Context, request ExportDayBookingsRequestObject) (ExportDayBookingsResponseObject, error)
 	// ChangeSlot Change the capacity of a slot, close it, or release it
 	// (PATCH /admin/v1/campaigns/{campaign}/slots/{slot})
 	ChangeSlot(ctx context.Context, request ChangeSlotRequestObject) (ChangeSlotResponseObject, error)
@@ -12000,6 +14729,12 @@ type StrictServerInterface interface {
 	// RevokeKey End a key now
 	// (DELETE /admin/v1/keys/{key})
 	RevokeKey(ctx context.Context, request RevokeKeyRequestObject) (RevokeKeyResponseObject, error)
+	// RegisterPerson Register somebody for whom the desk acts
+	// (POST /admin/v1/people)
+	RegisterPerson(ctx context.Context, request RegisterPersonRequestObject) (RegisterPersonResponseObject, error)
+	// SearchPeople Find people by what they say of themselves, masked
+	// (POST /admin/v1/people/search)
+	SearchPeople(ctx context.Context, request SearchPeopleRequestObject) (SearchPeopleResponseObject, error)
 	// ListPlans Bulk changes that were tried, the newest hundred, and those that are being worked on
 	// (GET /admin/v1/plans)
 	ListPlans(ctx context.Context, request ListPlansRequestObject) (ListPlansResponseObject, error)
@@ -12027,6 +14762,9 @@ type StrictServerInterface interface {
 	// AnnounceValue Type in the announced value of a draw
 	// (PUT /admin/v1/rooms/{room}/draw)
 	AnnounceValue(ctx context.Context, request AnnounceValueRequestObject) (AnnounceValueResponseObject, error)
+	// TakePlaceFor Take a person's place in a room for them
+	// (PUT /admin/v1/rooms/{room}/people/{person}/place)
+	TakePlaceFor(ctx context.Context, request TakePlaceForRequestObject) (TakePlaceForResponseObject, error)
 	// ListInbox The messages that would have been sent, newest first
 	// (GET /dev/inbox)
 	ListInbox(ctx context.Context, request ListInboxRequestObject) (ListInboxResponseObject, error)
@@ -12233,6 +14971,201 @@ func (sh *strictHandler) GetAuditHead(ctx echo.Context) error {
 	return nil
 }
 
+// SearchBookings operation middleware
+func (sh *strictHandler) SearchBookings(ctx echo.Context, campaign CampaignPath) error {
+	var request SearchBookingsRequestObject
+
+	request.Campaign = campaign
+
+	var body SearchBookingsJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.SearchBookings(ctx.Request().Context(), request.(SearchBookingsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "SearchBookings")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(SearchBookingsResponseObject); ok {
+		return validResponse.VisitSearchBookingsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// SetAttendance operation middleware
+func (sh *strictHandler) SetAttendance(ctx echo.Context, campaign CampaignPath, booking BookingPath) error {
+	var request SetAttendanceRequestObject
+
+	request.Campaign = campaign
+	request.Booking = booking
+
+	var body SetAttendanceJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.SetAttendance(ctx.Request().Context(), request.(SetAttendanceRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "SetAttendance")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(SetAttendanceResponseObject); ok {
+		return validResponse.VisitSetAttendanceResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// CancelFor operation middleware
+func (sh *strictHandler) CancelFor(ctx echo.Context, campaign CampaignPath, booking BookingPath) error {
+	var request CancelForRequestObject
+
+	request.Campaign = campaign
+	request.Booking = booking
+
+	var body CancelForJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CancelFor(ctx.Request().Context(), request.(CancelForRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CancelFor")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CancelForResponseObject); ok {
+		return validResponse.VisitCancelForResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// LookAtBooking operation middleware
+func (sh *strictHandler) LookAtBooking(ctx echo.Context, campaign CampaignPath, booking BookingPath) error {
+	var request LookAtBookingRequestObject
+
+	request.Campaign = campaign
+	request.Booking = booking
+
+	var body LookAtBookingJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.LookAtBooking(ctx.Request().Context(), request.(LookAtBookingRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "LookAtBooking")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(LookAtBookingResponseObject); ok {
+		return validResponse.VisitLookAtBookingResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // CheckCampaign operation middleware
 func (sh *strictHandler) CheckCampaign(ctx echo.Context, campaign CampaignPath) error {
 	var request CheckCampaignRequestObject
@@ -12404,6 +15337,55 @@ func (sh *strictHandler) PreviewMessageTexts(ctx echo.Context, campaign Campaign
 	return nil
 }
 
+// BookFor operation middleware
+func (sh *strictHandler) BookFor(ctx echo.Context, campaign CampaignPath, person PersonPath) error {
+	var request BookForRequestObject
+
+	request.Campaign = campaign
+	request.Person = person
+
+	var body BookForJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.BookFor(ctx.Request().Context(), request.(BookForRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "BookFor")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(BookForResponseObject); ok {
+		return validResponse.VisitBookForResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // ImportSites operation middleware
 func (sh *strictHandler) ImportSites(ctx echo.Context, campaign CampaignPath) error {
 	var request ImportSitesRequestObject
@@ -12433,6 +15415,133 @@ func (sh *strictHandler) ImportSites(ctx echo.Context, campaign CampaignPath) er
 		return err
 	} else if validResponse, ok := response.(ImportSitesResponseObject); ok {
 		return validResponse.VisitImportSitesResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// RecordArrival operation middleware
+func (sh *strictHandler) RecordArrival(ctx echo.Context, campaign CampaignPath, site SitePath) error {
+	var request RecordArrivalRequestObject
+
+	request.Campaign = campaign
+	request.Site = site
+
+	var body RecordArrivalJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.RecordArrival(ctx.Request().Context(), request.(RecordArrivalRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RecordArrival")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(RecordArrivalResponseObject); ok {
+		return validResponse.VisitRecordArrivalResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListDayBookings operation middleware
+func (sh *strictHandler) ListDayBookings(ctx echo.Context, campaign CampaignPath, site SitePath, date DatePath, params ListDayBookingsParams) error {
+	var request ListDayBookingsRequestObject
+
+	request.Campaign = campaign
+	request.Site = site
+	request.Date = date
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListDayBookings(ctx.Request().Context(), request.(ListDayBookingsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListDayBookings")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListDayBookingsResponseObject); ok {
+		return validResponse.VisitListDayBookingsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ExportDayBookings operation middleware
+func (sh *strictHandler) ExportDayBookings(ctx echo.Context, campaign CampaignPath, site SitePath, date DatePath) error {
+	var request ExportDayBookingsRequestObject
+
+	request.Campaign = campaign
+	request.Site = site
+	request.Date = date
+
+	var body ExportDayBookingsJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ExportDayBookings(ctx.Request().Context(), request.(ExportDayBookingsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ExportDayBookings")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ExportDayBookingsResponseObject); ok {
+		return validResponse.VisitExportDayBookingsResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -12701,6 +15810,98 @@ func (sh *strictHandler) RevokeKey(ctx echo.Context, key string) error {
 		return err
 	} else if validResponse, ok := response.(RevokeKeyResponseObject); ok {
 		return validResponse.VisitRevokeKeyResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// RegisterPerson operation middleware
+func (sh *strictHandler) RegisterPerson(ctx echo.Context) error {
+	var request RegisterPersonRequestObject
+
+	var body RegisterPersonJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.RegisterPerson(ctx.Request().Context(), request.(RegisterPersonRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RegisterPerson")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(RegisterPersonResponseObject); ok {
+		return validResponse.VisitRegisterPersonResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// SearchPeople operation middleware
+func (sh *strictHandler) SearchPeople(ctx echo.Context) error {
+	var request SearchPeopleRequestObject
+
+	var body SearchPeopleJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.SearchPeople(ctx.Request().Context(), request.(SearchPeopleRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "SearchPeople")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(SearchPeopleResponseObject); ok {
+		return validResponse.VisitSearchPeopleResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -12994,6 +16195,55 @@ func (sh *strictHandler) AnnounceValue(ctx echo.Context, room RoomPath) error {
 		return err
 	} else if validResponse, ok := response.(AnnounceValueResponseObject); ok {
 		return validResponse.VisitAnnounceValueResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// TakePlaceFor operation middleware
+func (sh *strictHandler) TakePlaceFor(ctx echo.Context, room RoomPath, person PersonPath) error {
+	var request TakePlaceForRequestObject
+
+	request.Room = room
+	request.Person = person
+
+	var body TakePlaceForJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.TakePlaceFor(ctx.Request().Context(), request.(TakePlaceForRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "TakePlaceFor")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(TakePlaceForResponseObject); ok {
+		return validResponse.VisitTakePlaceForResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

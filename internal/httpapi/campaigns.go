@@ -65,6 +65,7 @@ func (s *Server) campaign(c *campaign.Campaign) (Campaign, error) {
 		RulesVersion: c.Version, HoldSeconds: c.HoldSeconds, BookUntilSeconds: c.BookUntilSeconds,
 		ChangeUntilSeconds: c.ChangeUntilSeconds, Rooms: rooms(c),
 		Waves: []Wave{}, Regions: []RegionName{},
+		Desk: DeskRules{SharePercent: s.Bookings.Desk().SharePercent, AfterSeconds: int(s.Bookings.Desk().After.Seconds())},
 	}
 	if c.Notice != nil {
 		notice := words2(*c.Notice)

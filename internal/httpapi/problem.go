@@ -11,6 +11,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"jari/internal/booking"
 	"jari/internal/clock"
 	"jari/internal/eligibility"
 	"jari/internal/fault"
@@ -158,6 +159,9 @@ func (s *Server) addExtra(p *Problem, e *fault.Error) {
 		}
 	case slot.Copy:
 		p.Booked = &extra.Booked
+	case booking.Elsewhere:
+		shown := place2(extra.Campaign, extra.Place)
+		p.Slot = &shown
 	case slot.Hold:
 		if hold, err := s.hold(extra); err == nil {
 			p.Hold = &hold

@@ -18,7 +18,11 @@ import (
 
 // entitledTo checks that a wave behind the room admits the person: as of the opening, or now if that has been.
 func (s *Server) entitledTo(c echo.Context, t token.Session) error {
-	room := c.Param("room")
+	return s.entitledIn(c.Param("room"), claimant(t).Facts)
+}
+
+// entitledIn checks it for somebody of whom the rules know these facts.
+func (s *Server) entitledIn(room string, facts eligibility.Facts) error {
 	in, err := s.Campaigns.ByRoom(room)
 	if err != nil {
 		return err
@@ -27,7 +31,6 @@ func (s *Server) entitledTo(c echo.Context, t token.Session) error {
 	if !ok { // the campaign's own room gives no places
 		return fault.New(fault.NotFound, fault.CodeRoomNotFound)
 	}
-	facts := claimant(t).Facts
 	if admits(in, line, in.Rules.DecideOpening(facts, line.OpensAt)) {
 		return nil
 	}

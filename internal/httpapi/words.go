@@ -125,6 +125,16 @@ var problemWords = map[fault.Code][2]words{
 	fault.CodeImportUnreadable:      {{"파일을 읽을 수 없습니다.", "이유는 fields 에 있습니다. 변경된 것은 없습니다."}, {"This file can't be read.", "fields says why. Nothing was changed."}},
 	fault.CodeChangeClosed:          {{"변경하거나 취소할 수 있는 시간이 지났습니다.", "장소에 직접 문의해 주세요."}, {"It is too late to change or cancel.", "Please contact the site."}},
 
+	fault.CodeOtherSite:         {{"이 키로는 볼 수 없는 장소입니다.", "키는 한 장소에만 쓸 수 있습니다."}, {"This key is for another site.", "A clinic's key works for one site alone."}},
+	fault.CodeBookingElsewhere:  {{"다른 장소의 예약입니다.", "예약된 장소와 시간은 slot 에 있습니다."}, {"This booking is for another site.", "Where and when it is for is in slot."}},
+	fault.CodeBookingOtherDay:   {{"오늘 예약이 아닙니다.", "예약된 날짜와 시간은 slot 에 있습니다."}, {"This booking is for another day.", "When it is for is in slot."}},
+	fault.CodeBookingCancelled:  {{"취소된 예약입니다.", ""}, {"This booking was cancelled.", ""}},
+	fault.CodeAttendanceDiffers: {{"이미 다르게 기록되어 있습니다.", "바꾸려면 이유를 적어 주세요."}, {"Something else was noted already.", "To replace it, give a reason."}},
+	fault.CodeDeskShare:         {{"창구에서 예약할 수 있는 몫이 끝났습니다.", "이 장소의 그날 나머지 자리는 온라인으로만 예약할 수 있습니다."}, {"The desk has booked its share.", "The other places of this site on that day are for those who book themselves."}},
+	fault.CodeDeskNotYet:        {{"아직 창구에서 예약할 수 없습니다.", "retry_at 부터 가능합니다."}, {"The desk can't book for this wave yet.", "It can from retry_at on."}},
+	fault.CodePersonNotFound:    {{"등록되지 않은 사람입니다.", ""}, {"Nobody is known by this id.", ""}},
+	fault.CodeSlotNotOver:       {{"아직 예약 시간이 끝나지 않았습니다.", "예약 시간이 끝난 뒤에 기록할 수 있습니다."}, {"The slot isn't over yet.", "Who didn't come can be noted once it is."}},
+
 	fault.CodePossiblyRegistered:      {{"같은 이름과 생년월일로 이미 확인된 분이 있습니다.", "처음 확인하신 휴대전화를 쓰시거나 창구에 문의해 주세요."}, {"Somebody of this name and birth date is registered already.", "Use the phone that was verified first, or ask at the desk."}},
 	fault.CodeNotOnList:               {{"명단에서 확인되지 않습니다.", "명단에 적힌 정보와 휴대전화 번호를 그대로 입력해 주세요. 다르다면 명단을 만든 기관에 문의해 주세요."}, {"This isn't on the list.", "Enter everything, the phone number too, as it is on the list. If that is wrong, ask who made the list."}},
 	fault.CodeOwnVerificationRequired: {{"본인이 직접 확인해야 합니다.", "이분은 대신 신고할 수 없습니다. 본인 확인을 거친 뒤 대신하실 수 있습니다."}, {"They have to verify for themselves.", "This person can't be declared by another. Once they have verified, you can act for them."}},

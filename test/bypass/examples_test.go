@@ -42,6 +42,7 @@ type example struct {
 
 var (
 	noBooking   = verdict{http.StatusNotFound, fault.CodeNoBooking}
+	otherSite   = verdict{http.StatusForbidden, fault.CodeOtherSite}
 	noHold      = verdict{http.StatusNotFound, fault.CodeNoHold}
 	noRoom      = verdict{http.StatusNotFound, fault.CodeRoomNotFound}
 	notEligible = verdict{http.StatusForbidden, fault.CodeNotEligible}
@@ -203,6 +204,50 @@ var examples = map[string]example{
 		},
 		answeredAgain: true, // the same answer
 	},
+	"searchBookings": {answeredAgain: true, anew: true, elsewhere: otherSite},
+	"lookAtBooking": {
+		prepare:       aboutBooking(func(httpapi.Booking) any { return map[string]any{"reason": "asks"} }),
+		answeredAgain: true, anew: true, elsewhere: otherSite,
+	},
+	"setAttendance": {
+		prepare:   aboutBooking(func(httpapi.Booking) any { return map[string]any{"attendance": "expected"} }),
+		elsewhere: otherSite,
+	},
+	"recordArrival": {
+		prepare: aboutBooking(func(b httpapi.Booking) any { return map[string]any{"reference": b.Reference} }),
+		answer:  verdict{http.StatusConflict, fault.CodeBookingOtherDay}, elsewhere: otherSite,
+	},
+	"listDayBookings":   {anew: true, elsewhere: otherSite},
+	"exportDayBookings": {answeredAgain: true, anew: true, elsewhere: otherSite},
+	"registerPerson": {
+		prepare: func(_ *testing.T, w *world, _ *jaritest.Citizen) (any, map[string]string) {
+			c := w.Stranger()
+			return map[string]any{"name": c.Name, "birth_date": c.BirthDate, "phone": c.Phone, "another": true, "reason": "telephones"}, nil
+		},
+		answeredAgain: true, anew: true, // the same person, noted in the audit again
+	},
+	"searchPeople": {
+		prepare: func(_ *testing.T, _ *world, by *jaritest.Citizen) (any, map[string]string) {
+			return map[string]any{"person": map[string]any{"phone": by.Phone}, "reason": "telephones"}, nil
+		},
+		answeredAgain: true, anew: true,
+	},
+	"takePlaceFor": {
+		prepare: func(t *testing.T, _ *world, by *jaritest.Citizen) (any, map[string]string) {
+			return map[string]any{"reason": "telephones"}, map[string]string{"person": by.PersonID(t)}
+		},
+		answer: noRoom, anywhere: noLine,
+	},
+	"bookFor": {
+		prepare: func(t *testing.T, w *world, by *jaritest.Citizen) (any, map[string]string) {
+			return map[string]any{"slot_id": w.Slot(t, jaritest.SiteOfMany, dayE3), "reason": "telephones"}, map[string]string{"person": by.PersonID(t)}
+		},
+		elsewhere: verdict{http.StatusNotFound, fault.CodeSlotNotFound},
+	},
+	"cancelFor": {
+		prepare:       aboutBooking(func(httpapi.Booking) any { return map[string]any{"reason": "telephones"} }),
+		answeredAgain: true, elsewhere: noBooking,
+	},
 	"listMessageTexts": {anywhere: "the other campaign's people are told things too"},
 	"setMessageTexts": {
 		prepare: func(*testing.T, *world, *jaritest.Citizen) (any, map[string]string) {
@@ -247,6 +292,15 @@ func (w *world) plan(t *testing.T) (p httpapi.Plan) {
 func planned(t *testing.T, w *world, _ *jaritest.Citizen) (any, map[string]string) {
 	t.Helper()
 	return nil, map[string]string{"plan": w.plan(t).PlanId}
+}
+
+// aboutBooking is a request about a booking at the site of the clinic's key.
+func aboutBooking(body func(httpapi.Booking) any) func(*testing.T, *world, *jaritest.Citizen) (any, map[string]string) {
+	return func(t *testing.T, w *world, by *jaritest.Citizen) (any, map[string]string) {
+		t.Helper()
+		b := by.MustBook(t, w.Slot(t, jaritest.SiteOfMany, dayE3))
+		return body(b), map[string]string{"booking": b.BookingId}
+	}
 }
 
 func holding(t *testing.T, w *world, by *jaritest.Citizen) (any, map[string]string) {

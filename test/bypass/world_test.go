@@ -60,9 +60,7 @@ func newWorld(t *testing.T) *world {
 	w := &world{Server: jaritest.Start(t, jaritest.WithEnvironment("JARI_IMPORT_BYTES", strconv.Itoa(mostList))), other: "other-2021", keys: map[string]string{}}
 	w.PublishAlso(t, w.other)
 	for _, role := range staff.Roles {
-		if role != staff.Clinic { // whose key is for one site
-			w.keys[string(role)] = w.AdminKey(t, string(role))
-		}
+		w.keys[string(role)] = w.AdminKey(t, string(role))
 	}
 	var c httpapi.Campaign
 	w.Do(t, http.MethodGet, w.Path(""), nil).Want(t, http.StatusOK).Into(t, &c)

@@ -339,6 +339,41 @@ var refusals = map[fault.Code]refusal{
 		c := s.NewCitizen(t, jaritest.BornForE3)
 		return confirm(c, s, sealed(t, s, c, func(h *token.Hold) { h.Replaces = uuid.New() }))
 	}},
+	fault.CodeOtherSite: {ask: func(t *testing.T, s *jaritest.Server) jaritest.Request {
+		return reception(t, s, s.ClinicKey(t, jaritest.SiteOfOne), http.MethodGet, "/sites/few/days/"+dayE3+"/bookings", nil)
+	}},
+	fault.CodeBookingElsewhere: {ask: func(t *testing.T, s *jaritest.Server) jaritest.Request {
+		return arrive(t, s, jaritest.SiteOfFew, bookedBy(t, s).Reference)
+	}},
+	fault.CodeBookingOtherDay: {ask: func(t *testing.T, s *jaritest.Server) jaritest.Request {
+		return arrive(t, s, jaritest.SiteOfMany, bookedBy(t, s).Reference)
+	}},
+	fault.CodeBookingCancelled: {ask: func(t *testing.T, s *jaritest.Server) jaritest.Request {
+		c := s.NewCitizen(t, jaritest.BornForE3)
+		b := c.MustBook(t, s.Slot(t, jaritest.SiteOfMany, dayE3))
+		c.Cancel(t, b.BookingId).Want(t, http.StatusOK)
+		return arrive(t, s, jaritest.SiteOfMany, b.Reference)
+	}},
+	fault.CodeAttendanceDiffers: {alone: true, ask: func(t *testing.T, s *jaritest.Server) jaritest.Request {
+		b := bookedBy(t, s)
+		s.Clock.Set(b.Slot.EndsAt)
+		owner := s.AdminKey(t, "owner")
+		s.Send(t, reception(t, s, owner, http.MethodPut, "/bookings/"+b.BookingId+"/attendance", map[string]any{"attendance": "no_show"})).Want(t, http.StatusOK)
+		return arrive(t, s, jaritest.SiteOfMany, b.Reference)
+	}},
+	fault.CodeSlotNotOver: {ask: func(t *testing.T, s *jaritest.Server) jaritest.Request {
+		return reception(t, s, s.AdminKey(t, "owner"), http.MethodPut, "/bookings/"+bookedBy(t, s).BookingId+"/attendance",
+			map[string]any{"attendance": "no_show"})
+	}},
+	fault.CodePersonNotFound: {ask: func(t *testing.T, s *jaritest.Server) jaritest.Request {
+		return bookFor(t, s, "0198a3f2-0000-4000-8000-000000000000")
+	}},
+	fault.CodeDeskShare: {options: environment("JARI_DESK_SHARE", "0"), ask: func(t *testing.T, s *jaritest.Server) jaritest.Request {
+		return bookFor(t, s, s.NewCitizen(t, jaritest.BornForE3).PersonID(t))
+	}},
+	fault.CodeDeskNotYet: {options: environment("JARI_DESK_AFTER", "200h"), ask: func(t *testing.T, s *jaritest.Server) jaritest.Request {
+		return bookFor(t, s, s.NewCitizen(t, jaritest.BornForE3).PersonID(t))
+	}},
 	fault.CodeChangeClosed: {alone: true, ask: func(t *testing.T, s *jaritest.Server) jaritest.Request {
 		c := s.NewCitizen(t, jaritest.BornForE3)
 		b := c.MustBook(t, s.Slot(t, jaritest.SiteOfOne, dayE3))
@@ -502,6 +537,28 @@ func applying(statement string) func(*testing.T, *jaritest.Server) jaritest.Requ
 		return jaritest.JSON(http.MethodPost, "/admin/v1/plans/"+p.PlanId+"/apply", map[string]any{"checksum": p.Checksum}).
 			With("Authorization", try.Header.Get("Authorization"))
 	}
+}
+
+// reception is a request of somebody who works with people.
+func reception(t *testing.T, s *jaritest.Server, key, method, rest string, body any) jaritest.Request {
+	t.Helper()
+	return jaritest.JSON(method, "/admin/v1/campaigns/"+s.Campaign+rest, body).With("Authorization", "Bearer "+key)
+}
+
+func arrive(t *testing.T, s *jaritest.Server, site, reference string) jaritest.Request {
+	t.Helper()
+	return reception(t, s, s.AdminKey(t, "owner"), http.MethodPost, "/sites/"+site+"/arrivals", map[string]any{"reference": reference})
+}
+
+func bookedBy(t *testing.T, s *jaritest.Server) httpapi.Booking {
+	t.Helper()
+	return s.NewCitizen(t, jaritest.BornForE3).MustBook(t, s.Slot(t, jaritest.SiteOfMany, dayE3))
+}
+
+func bookFor(t *testing.T, s *jaritest.Server, person string) jaritest.Request {
+	t.Helper()
+	return reception(t, s, s.AdminKey(t, "desk"), http.MethodPut, "/people/"+person+"/booking",
+		map[string]any{"slot_id": s.Slot(t, jaritest.SiteOfMany, dayE3), "reason": "telephones"})
 }
 
 // published is the document that is in effect.

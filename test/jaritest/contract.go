@@ -17,6 +17,7 @@ import (
 	"github.com/getkin/kin-openapi/openapi3filter"
 	"github.com/getkin/kin-openapi/routers"
 
+	"jari/internal/sheet"
 	"jari/openapi"
 )
 
@@ -26,6 +27,8 @@ type contract struct{ document *openapi3.T }
 // loadDocument reads the contract once for all tests of the process.
 var loadDocument = sync.OnceValues(func() (*openapi3.T, error) {
 	openapi3filter.RegisterBodyDecoder("text/calendar", openapi3filter.PlainBodyDecoder)
+	openapi3filter.RegisterBodyDecoder("text/csv", openapi3filter.PlainBodyDecoder)
+	openapi3filter.RegisterBodyDecoder(sheet.MediaXLSX, openapi3filter.FileBodyDecoder)
 	return openapi3.NewLoader().LoadFromData(openapi.Document)
 })
 

@@ -34,3 +34,13 @@ func (s *Server) People(t testing.TB) *identity.Service {
 type noCodes struct{}
 
 func (noCodes) QueueCode(context.Context, pgx.Tx, identity.Code) error { return nil }
+
+// PersonID is who the citizen's session is of.
+func (c *Citizen) PersonID(t testing.TB) string {
+	t.Helper()
+	session, err := c.s.Tokens(t).OpenSession(c.Session)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return session.Person.String()
+}

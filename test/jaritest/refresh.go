@@ -38,6 +38,9 @@ func (s *Server) SweepPlans(t testing.TB) {
 // AdminKey makes a key of an administrator, as the command line does.
 func (s *Server) AdminKey(t testing.TB, role string) string {
 	t.Helper()
+	if role == "clinic" {
+		return s.ClinicKey(t, SiteOfMany) // which is for one site
+	}
 	return s.adminKey(t, role, "")
 }
 
