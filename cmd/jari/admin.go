@@ -161,7 +161,10 @@ func describe(p app.Published) string {
 }
 
 type keysCommand struct {
-	Generate keysGenerateCommand `cmd:"" help:"Print three new keysets as lines for the environment. Keep them secret."`
+	Generate keysGenerateCommand `cmd:"" help:"Print three new keysets as lines for the environment, or the one for backups. Keep them secret."`
+	Check    keysCheckCommand    `cmd:"" help:"Prove that JARI_DATA_KEYS and JARI_INDEX_KEYS are those of the database."`
+	Split    keysSplitCommand    `cmd:"" help:"Divide keysets, read from standard input, into parts for several people, some of which give them back."`
+	Join     keysJoinCommand     `cmd:"" help:"Put parts, read from standard input, together again."`
 	Create   keysCreateCommand   `cmd:"" help:"Make a key for an administrator's program and print it, once."`
 	Rotate   keysRotateCommand   `cmd:"" help:"Print the next line of a keyset: add a key, promote it, retire the old one."`
 	Reseal   keysResealCommand   `cmd:"" help:"Seal all personal data with the newest key. Safe to break off and run again, while serving."`
@@ -170,13 +173,20 @@ type keysCommand struct {
 
 type keysGenerateCommand struct {
 	Environment string `enum:"development,production" required:"" help:"development or production; keys of one are refused by the other."`
+	Backup      bool   `help:"The keyset for backups alone. Keep it where the backups are restored, and not on servers."`
 }
 
-// keyVariables are the variables that hold the keysets.
-var keyVariables = []struct {
+// keyVariable is a variable that holds a keyset.
+type keyVariable struct {
 	name    string
 	purpose keys.Purpose
-}{
+}
+
+// backupVariable is the one that isn't a server's.
+var backupVariable = []keyVariable{{"JARI_BACKUP_KEYS", keys.Backup}}
+
+// keyVariables are the variables that hold a server's keysets.
+var keyVariables = []keyVariable{
 	{"JARI_TOKEN_KEYS", keys.Tokens},
 	{"JARI_DATA_KEYS", keys.Data},
 	{"JARI_INDEX_KEYS", keys.Index},
@@ -184,7 +194,11 @@ var keyVariables = []struct {
 
 // Run prints new keysets.
 func (c keysGenerateCommand) Run(w surroundings) error {
-	for _, k := range keyVariables {
+	made := keyVariables
+	if c.Backup {
+		made = backupVariable
+	}
+	for _, k := range made {
 		line, err := keys.Generate(c.Environment, k.purpose)
 		if err != nil {
 			return err

@@ -26,6 +26,8 @@ type commands struct {
 	Admin    adminCommand    `cmd:"" passthrough:"" help:"Administer a running server over its API, with a key; jari admin --help lists what can be done."`
 	Audit    auditCommand    `cmd:"" help:"Verify the record of what administrators did."`
 	Draw     drawCommand     `cmd:"" help:"Verify the published draw of a waiting room."`
+	Backup   backupCommand   `cmd:"" help:"Copy the database into one sealed file, while servers go on."`
+	Restore  restoreCommand  `cmd:"" help:"Put a backup into an empty database, check one, or finish what was recovered otherwise."`
 	Config   configCommand   `cmd:"" help:"Print every variable of the environment, or check those that are set."`
 }
 

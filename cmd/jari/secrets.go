@@ -9,9 +9,9 @@ import (
 )
 
 type keysRotateCommand struct {
-	Keyset string `arg:"" enum:"tokens,data" help:"tokens (JARI_TOKEN_KEYS) or data (JARI_DATA_KEYS). The index keeps its key."`
+	Keyset string `arg:"" enum:"tokens,data,backup" help:"tokens (JARI_TOKEN_KEYS), data (JARI_DATA_KEYS) or backup (JARI_BACKUP_KEYS). The index keeps its key."`
 	Step   string `arg:"" enum:"add,promote,retire" help:"add, promote or retire."`
-	Yes    bool   `help:"With tokens and retire: every token that was sealed with the old key has expired."`
+	Yes    bool   `help:"With retire, and tokens or backup: every token that was sealed with the old key has expired; every backup is gone, or its key is kept elsewhere."`
 }
 
 // Help is shown below the flags.
@@ -25,7 +25,8 @@ step out to every instance before the next:
 
 Tokens: retire when the last one sealed with the old key has expired (the longest of JARI_SESSION_LIFETIME and
 JARI_DEVICE_LIFETIME after promoting); who still has one is asked to verify again. Data: run jari keys reseal first; while a
-row needs the old key, retire refuses. Destroy the lines before: whoever has one can open what was sealed until then.`
+row needs the old key, retire refuses. Backups are opened with the keys that were there when they were made: keep the old line as
+long as the oldest of them. Destroy the lines before: whoever has one can open what was sealed until then.`
 }
 
 // Run prints the next line.
@@ -35,8 +36,11 @@ func (c keysRotateCommand) Run(w surroundings) error {
 		return err
 	}
 	name, line, purpose := "JARI_TOKEN_KEYS", string(cfg.TokenKeys), keys.Tokens
-	if c.Keyset == "data" {
+	switch c.Keyset {
+	case "data":
 		name, line, purpose = "JARI_DATA_KEYS", string(cfg.DataKeys), keys.Data
+	case "backup":
+		name, line, purpose = "JARI_BACKUP_KEYS", string(cfg.BackupKeys), keys.Backup
 	}
 	if keys.Step(c.Step) == keys.Retire {
 		if err := c.mayRetire(w); err != nil {
@@ -53,10 +57,12 @@ func (c keysRotateCommand) Run(w surroundings) error {
 
 // mayRetire refuses while something may still need the old key.
 func (c keysRotateCommand) mayRetire(w surroundings) error {
-	if c.Keyset == "tokens" {
-		if !c.Yes {
-			return errors.New("sessions sealed with the old key end with it: say --yes when they have expired")
-		}
+	switch {
+	case c.Keyset == "tokens" && !c.Yes:
+		return errors.New("sessions sealed with the old key end with it: say --yes when they have expired")
+	case c.Keyset == "backup" && !c.Yes:
+		return errors.New("backups sealed with the old key can't be opened without it: say --yes when none is left")
+	case c.Keyset != "data":
 		return nil
 	}
 	o, err := openOffice(w)

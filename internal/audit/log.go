@@ -101,6 +101,9 @@ func head(ctx context.Context, from queryRower) (Head, error) {
 // Head returns the last link as it is now.
 func (l *Log) Head(ctx context.Context) (Head, error) { return head(ctx, l.pool) }
 
+// HeadIn returns the last link as a transaction sees it.
+func HeadIn(ctx context.Context, tx pgx.Tx) (Head, error) { return head(ctx, tx) }
+
 const (
 	chainEvery = 500 * time.Millisecond
 	chainMost  = 1000 // entries of one transaction

@@ -62,6 +62,8 @@ type Config struct {
 	TokenKeys Secret `env:"JARI_TOKEN_KEYS" doc:"keyset that seals sessions, admissions and holds; made by jari keys generate"`
 	DataKeys  Secret `env:"JARI_DATA_KEYS"  doc:"keyset that seals personal data"`
 	IndexKeys Secret `env:"JARI_INDEX_KEYS" doc:"keyset that finds sealed data; must stay the same while a campaign runs"`
+	// BackupKeys aren't a server's.
+	BackupKeys Secret `env:"JARI_BACKUP_KEYS" doc:"keyset that seals backups, for jari backup and jari restore; servers don't need it and shouldn't have it"`
 
 	RequestTimeout  time.Duration `env:"JARI_REQUEST_TIMEOUT"  envDefault:"15s"   doc:"how long reading a request and answering it may take"`
 	RequestsInside  int           `env:"JARI_REQUESTS_INSIDE"  envDefault:"2000"  doc:"requests that one instance works on at the same time; more are refused with overloaded, those that only look at 60 percent of it, holds at 80, giving back at 90, confirms last"`

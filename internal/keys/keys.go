@@ -1,8 +1,9 @@
-// Package keys holds the three secrets of a deployment as Tink keysets, each with key ids and rotation built in:
+// Package keys holds the secrets of a deployment as Tink keysets, each with key ids and rotation built in:
 //
 //   - tokens: seals sessions, admissions and holds;
 //   - data: seals personal data at rest;
-//   - index: finds sealed data by a keyed hash (a blind index).
+//   - index: finds sealed data by a keyed hash (a blind index);
+//   - backup: seals backups of the database; servers don't have it.
 //
 // A keyset is written as one line, "jari:<environment>:<purpose>:<base64>". The environment in it lets production refuse
 // keys that were made for development, and the reverse.
@@ -19,6 +20,8 @@ import (
 	"github.com/tink-crypto/tink-go/v2/insecurecleartextkeyset"
 	"github.com/tink-crypto/tink-go/v2/keyset"
 	"github.com/tink-crypto/tink-go/v2/prf"
+	tinkpb "github.com/tink-crypto/tink-go/v2/proto/tink_go_proto"
+	"github.com/tink-crypto/tink-go/v2/streamingaead"
 	"github.com/tink-crypto/tink-go/v2/tink"
 )
 
@@ -30,15 +33,24 @@ const (
 	Tokens Purpose = "tokens"
 	Data   Purpose = "data"
 	Index  Purpose = "index"
+	Backup Purpose = "backup"
 )
+
+// template is what a new key of a purpose is made by.
+func template(purpose Purpose) *tinkpb.KeyTemplate {
+	switch purpose {
+	case Index:
+		return prf.HMACSHA256PRFKeyTemplate()
+	case Backup:
+		return streamingaead.AES256GCMHKDF1MBKeyTemplate()
+	case Tokens, Data:
+	}
+	return aead.AES256GCMKeyTemplate()
+}
 
 // Generate makes a new keyset for an environment and purpose and returns it as one line.
 func Generate(environment string, purpose Purpose) (string, error) {
-	template := aead.AES256GCMKeyTemplate()
-	if purpose == Index {
-		template = prf.HMACSHA256PRFKeyTemplate()
-	}
-	handle, err := keyset.NewHandle(template)
+	handle, err := keyset.NewHandle(template(purpose))
 	if err != nil {
 		return "", fmt.Errorf("generating a keyset: %w", err)
 	}

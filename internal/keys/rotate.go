@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/tink-crypto/tink-go/v2/aead"
 	"github.com/tink-crypto/tink-go/v2/insecurecleartextkeyset"
 	"github.com/tink-crypto/tink-go/v2/keyset"
 )
@@ -53,7 +52,7 @@ func Rotate(line, environment string, purpose Purpose, step Step) (string, error
 		if len(list) > 1 {
 			return "", fmt.Errorf("has %d keys already: promote the newest, and retire the old one, first", len(list))
 		}
-		id, err := m.Add(aead.AES256GCMKeyTemplate())
+		id, err := m.Add(template(purpose))
 		if err != nil {
 			return "", fmt.Errorf("adding a key: %w", err)
 		}

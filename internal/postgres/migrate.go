@@ -6,10 +6,14 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"math/rand/v2"
+	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/golang-migrate/migrate/v4"
+	"github.com/golang-migrate/migrate/v4/database"
 	migratepgx "github.com/golang-migrate/migrate/v4/database/pgx/v5"
 	"github.com/golang-migrate/migrate/v4/source/iofs"
 	"github.com/jackc/pgx/v5"
@@ -27,22 +31,28 @@ const JobSchema = "river"
 
 // Migrate brings the database at url to the newest schema: Jari's own tables, then River's. Running it on a current
 // database changes nothing; instances that do it at the same time wait for each other.
-func Migrate(ctx context.Context, url string) error {
-	return withMigrator(ctx, url, func(m *migrate.Migrate, jobs jobMigrator) error {
-		if err := m.Up(); err != nil && !errors.Is(err, migrate.ErrNoChange) {
+func Migrate(ctx context.Context, url string) error { return MigrateFrom(ctx, url, migrations.FS) }
+
+// MigrateFrom is Migrate with other files than the embedded ones: those with the next migration, in a test.
+//
+// It may run while servers work. A statement that waits for a lock on a table makes everybody else who comes to that table
+// wait behind it, so none waits longer than lockWait: then it steps back, lets the others go on, and tries again.
+func MigrateFrom(ctx context.Context, url string, files fs.FS) error {
+	return withMigrator(ctx, url, files, func(m *migrator) error {
+		if err := m.up(ctx); err != nil {
 			return fmt.Errorf("migrating up: %w", err)
 		}
-		return jobs(ctx, rivermigrate.DirectionUp, nil)
+		return patiently(ctx, func() error { return m.jobs(ctx, rivermigrate.DirectionUp, nil) })
 	})
 }
 
 // MigrateDown takes every table away again, with everything in it. It exists for development and for the proof that
 // each migration can be undone; production never runs it.
 func MigrateDown(ctx context.Context, url string) error {
-	return withMigrator(ctx, url, func(m *migrate.Migrate, jobs jobMigrator) error {
+	return withMigrator(ctx, url, migrations.FS, func(m *migrator) error {
 		if _, _, err := m.Version(); err == nil {
 			// −1: River removes even its own record of versions.
-			if err := jobs(ctx, rivermigrate.DirectionDown, &rivermigrate.MigrateOpts{TargetVersion: -1}); err != nil {
+			if err := m.jobs(ctx, rivermigrate.DirectionDown, &rivermigrate.MigrateOpts{TargetVersion: -1}); err != nil {
 				return err
 			}
 		}
@@ -55,20 +65,42 @@ func MigrateDown(ctx context.Context, url string) error {
 
 // Newest is the number of the last migration that this binary carries.
 func Newest() (uint, error) {
-	entries, err := fs.ReadDir(migrations.FS, ".")
+	_, files, err := after(migrations.FS, 0)
+	if err != nil || len(files) == 0 {
+		return 0, err
+	}
+	return numberOf(files[len(files)-1])
+}
+
+// after is the number of the first migration after a version, and the files of it and all later ones.
+func after(from fs.FS, version uint) (next uint, files []string, err error) {
+	names, err := fs.Glob(from, "*.up.sql")
 	if err != nil {
-		return 0, fmt.Errorf("reading the embedded migrations: %w", err)
+		return 0, nil, fmt.Errorf("reading the embedded migrations: %w", err)
 	}
-	var newest uint
-	for _, e := range entries {
-		digits, _, _ := strings.Cut(e.Name(), "_")
-		n, err := strconv.ParseUint(digits, 10, 32)
+	slices.Sort(names)
+	for _, name := range names {
+		n, err := numberOf(name)
 		if err != nil {
-			return 0, fmt.Errorf("migration %s has no number: %w", e.Name(), err)
+			return 0, nil, err
 		}
-		newest = max(newest, uint(n))
+		if n > version {
+			files = append(files, name)
+		}
 	}
-	return newest, nil
+	if len(files) > 0 {
+		next, err = numberOf(files[0])
+	}
+	return next, files, err
+}
+
+func numberOf(file string) (uint, error) {
+	digits, _, _ := strings.Cut(file, "_")
+	n, err := strconv.ParseUint(digits, 10, 32)
+	if err != nil {
+		return 0, fmt.Errorf("migration %s has no number: %w", file, err)
+	}
+	return uint(n), nil
 }
 
 // Applied is the number of the last migration that the database has, 0 if it has none, and whether one broke off halfway.
@@ -86,7 +118,106 @@ func Applied(ctx context.Context, pool *pgxpool.Pool) (version uint, dirty bool,
 
 type jobMigrator func(ctx context.Context, direction rivermigrate.Direction, opts *rivermigrate.MigrateOpts) error
 
-func withMigrator(ctx context.Context, url string, f func(*migrate.Migrate, jobMigrator) error) error {
+// migrator moves the schema.
+type migrator struct {
+	*migrate.Migrate
+	files fs.FS
+	// driver runs a text on the connection that migrations run on.
+	driver database.Driver
+	jobs   jobMigrator
+}
+
+const (
+	// lockWait is how long one statement of a migration waits for a lock, and with it whoever comes after it.
+	lockWait = 500 * time.Millisecond
+	// migratePatience is how long a migration tries.
+	migratePatience = 3 * time.Minute
+)
+
+// up applies what is missing, one migration after the other.
+func (m *migrator) up(ctx context.Context) error {
+	for {
+		version, dirty, err := m.Version()
+		if err != nil && !errors.Is(err, migrate.ErrNilVersion) {
+			return err
+		}
+		if dirty {
+			return migrate.ErrDirty{Version: int(version)} //nolint:gosec // numbers of files
+		}
+		_, files, err := after(m.files, version)
+		if err != nil || len(files) == 0 {
+			return err
+		}
+		before := int(version) //nolint:gosec // numbers of files
+		if version == 0 {
+			before = database.NilVersion
+		}
+		if err := m.limitWaiting(files[0]); err != nil {
+			return err
+		}
+		err = patiently(ctx, func() error {
+			err := m.Steps(1)
+			if isLockTimeout(err) {
+				// The file was one transaction, which is rolled back: nothing of it is there.
+				return errors.Join(err, m.Force(before))
+			}
+			return err
+		})
+		if err != nil {
+			return fmt.Errorf("%s: %w", files[0], err)
+		}
+	}
+}
+
+// limitWaiting sets how long the statements of a file wait for locks. CONCURRENTLY holds nobody up while it waits, and
+// leaves half an index when it gives up, so it may wait.
+func (m *migrator) limitWaiting(file string) error {
+	raw, err := fs.ReadFile(m.files, file)
+	if err != nil {
+		return fmt.Errorf("reading the migration: %w", err)
+	}
+	wait := lockWait
+	if strings.Contains(strings.ToUpper(string(raw)), "CONCURRENTLY") {
+		wait = 0
+	}
+	if err := m.driver.Run(strings.NewReader(fmt.Sprintf("SET lock_timeout = %d", wait.Milliseconds()))); err != nil {
+		return fmt.Errorf("limiting how long the migration waits: %w", err)
+	}
+	return nil
+}
+
+// patiently does something again while it fails because of a lock that others hold.
+func patiently(ctx context.Context, do func() error) error {
+	giveUp := time.NewTimer(migratePatience)
+	defer giveUp.Stop()
+	for {
+		err := do()
+		if !isLockTimeout(err) {
+			return err
+		}
+		again := time.NewTimer(lockWait + time.Duration(rand.Int64N(int64(lockWait)))) //nolint:gosec // any pause
+		select {
+		case <-again.C:
+		case <-giveUp.C:
+			again.Stop()
+			return fmt.Errorf("somebody has held a lock for %s, so nothing was changed; look at pg_stat_activity and try again: %w", migratePatience, err)
+		case <-ctx.Done():
+			again.Stop()
+			return errors.Join(ctx.Err(), err)
+		}
+	}
+}
+
+func isLockTimeout(err error) bool {
+	const lockNotAvailable = "55P03"
+	if wrapped, ok := errors.AsType[database.Error](err); ok {
+		err = wrapped.OrigErr // which it doesn't unwrap
+	}
+	pg, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && pg.Code == lockNotAvailable
+}
+
+func withMigrator(ctx context.Context, url string, files fs.FS, f func(*migrator) error) error {
 	pool, err := Open(ctx, url, Options{MaxConnections: 4})
 	if err != nil {
 		return err
@@ -95,6 +226,11 @@ func withMigrator(ctx context.Context, url string, f func(*migrate.Migrate, jobM
 	if err := pool.Ping(ctx); err != nil {
 		return Unreachable(fmt.Errorf("reaching Postgres: %w", err))
 	}
+	waiting, err := Open(ctx, url, Options{MaxConnections: 2, LockTimeout: lockWait})
+	if err != nil {
+		return err
+	}
+	defer waiting.Close()
 	// One lock around both migrators: golang-migrate has one of its own, River has none. It is held by a session, so it
 	// goes with the process, and nothing but a migration waits for it.
 	locked, err := pool.Acquire(ctx)
@@ -108,7 +244,7 @@ func withMigrator(ctx context.Context, url string, f func(*migrate.Migrate, jobM
 	defer func() {
 		_, _ = locked.Exec(context.WithoutCancel(ctx), `SELECT pg_advisory_unlock(hashtext('jari migrations'))`)
 	}()
-	source, err := iofs.New(migrations.FS, ".")
+	source, err := iofs.New(files, ".")
 	if err != nil {
 		return fmt.Errorf("reading the embedded migrations: %w", err)
 	}
@@ -121,7 +257,7 @@ func withMigrator(ctx context.Context, url string, f func(*migrate.Migrate, jobM
 		return fmt.Errorf("preparing the migration: %w", err)
 	}
 	jobs := func(ctx context.Context, direction rivermigrate.Direction, opts *rivermigrate.MigrateOpts) error {
-		r, err := rivermigrate.New(riverpgxv5.New(pool), &rivermigrate.Config{Schema: JobSchema, Logger: quiet()})
+		r, err := rivermigrate.New(riverpgxv5.New(waiting), &rivermigrate.Config{Schema: JobSchema, Logger: quiet()})
 		if err != nil {
 			return fmt.Errorf("preparing the migration of jobs: %w", err)
 		}
@@ -130,7 +266,7 @@ func withMigrator(ctx context.Context, url string, f func(*migrate.Migrate, jobM
 		}
 		return nil
 	}
-	err = f(m, jobs)
+	err = f(&migrator{Migrate: m, files: files, driver: driver, jobs: jobs})
 	sourceErr, driverErr := m.Close()
 	return errors.Join(err, sourceErr, driverErr)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -19,6 +20,8 @@ type Options struct {
 	MaxConnections int
 	// ConnectTimeout bounds opening one connection.
 	ConnectTimeout time.Duration
+	// LockTimeout is how long a statement waits for a lock before it fails; 0 is as long as it takes.
+	LockTimeout time.Duration
 	// PlanOnce plans each statement once a connection, by its keys: for the few statements that run thousands of times and
 	// look everything up by a key. Planned anew for each length of their arrays, they cost more to plan than to run; planned
 	// once by what the tables held at that moment, a table that was empty then would be read whole ever after.
@@ -48,6 +51,9 @@ func Open(ctx context.Context, url string, opts Options) (*pgxpool.Pool, error) 
 	cfg.ConnConfig.RuntimeParams["idle_in_transaction_session_timeout"] = "30000"
 	// Compiling a plan takes hundreds of milliseconds, and everything here is looked up by a key.
 	cfg.ConnConfig.RuntimeParams["jit"] = "off"
+	if opts.LockTimeout > 0 {
+		cfg.ConnConfig.RuntimeParams["lock_timeout"] = strconv.FormatInt(opts.LockTimeout.Milliseconds(), 10)
+	}
 	if opts.PlanOnce {
 		cfg.ConnConfig.RuntimeParams["plan_cache_mode"] = "force_generic_plan"
 		cfg.ConnConfig.RuntimeParams["enable_seqscan"] = "off"

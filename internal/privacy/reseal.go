@@ -107,12 +107,17 @@ func (c Column) reseal(ctx context.Context, conn *pgxpool.Conn, data *keys.Seale
 	}
 }
 
+// querier is a pool or a transaction.
+type querier interface {
+	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
+}
+
 // SealedBy counts rows by the key that they are sealed with, in hexadecimal as keys are named. What was forgotten isn't
 // counted.
-func SealedBy(ctx context.Context, pool *pgxpool.Pool) (map[uint32]int64, error) {
+func SealedBy(ctx context.Context, from querier) (map[uint32]int64, error) {
 	counts := map[uint32]int64{}
 	for _, c := range Columns() {
-		rows, err := pool.Query(ctx, `
+		rows, err := from.Query(ctx, `
 			SELECT encode(substring(sealed from 2 for 4), 'hex'), count(*) FROM `+pgx.Identifier{c.Table}.Sanitize()+`
 			WHERE sealed <> '' GROUP BY 1`)
 		if err != nil {

@@ -97,6 +97,10 @@ var arrows = []arrow{
 		why: "forgetting goes through the rows of several domains by their ids, and needs no word of theirs",
 	},
 	{
+		from: "internal/backup", may: slices.Concat(small, storage),
+		why: "a backup copies all rows without a word of what they say",
+	},
+	{
 		from: "internal/limit", may: []string{"internal/fault", "internal/clock", "internal/redis"},
 		why: "how often somebody asks is counted without knowing what for",
 	},
@@ -140,7 +144,8 @@ type ban struct {
 // data are the packages with storage of their own.
 var data = []string{
 	"internal/postgres", "internal/redis", "internal/localstores", "internal/campaign", "internal/slot", "internal/booking",
-	"internal/identity", "internal/waitingroom", "internal/notify", "internal/staff", "internal/audit", "internal/privacy", "internal/limit", "internal/plan",
+	"internal/identity", "internal/waitingroom", "internal/notify", "internal/staff", "internal/audit", "internal/privacy", "internal/limit",
+	"internal/plan", "internal/backup",
 	"internal/app", "test/...", "cmd/surge/...",
 }
 

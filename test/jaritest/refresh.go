@@ -3,6 +3,7 @@ package jaritest
 import (
 	"bytes"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -152,3 +153,6 @@ func (s *Server) Routes(t testing.TB) (all []Route) {
 	}
 	return all
 }
+
+// Environ is the environment that the instance was configured by, for commands beside it.
+func (s *Server) Environ() []string { return slices.Clone(s.environment) }
