@@ -24,6 +24,13 @@ RUN --mount=type=cache,target=/cache \
 # For `jari dev --data /data`. A new volume takes its owner from here; a final stage without a shell can't make folders.
 RUN mkdir /out/data
 
+# For `jari backup` and `jari restore`, which call PostgreSQL's own programs: docker build --target backup. Not older than
+# the server.
+FROM postgres:15.14-bookworm AS backup
+COPY --from=build /out/jari /usr/local/bin/jari
+USER 65532:65532
+ENTRYPOINT ["/usr/local/bin/jari"]
+
 FROM scratch
 LABEL org.opencontainers.image.title="Jari" \
       org.opencontainers.image.licenses="Apache-2.0"

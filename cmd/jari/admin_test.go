@@ -291,7 +291,7 @@ paths:
 	if got := <-seen; !strings.HasSuffix(got, "|00456\n") {
 		t.Errorf("sent %q", got)
 	}
-	run("", "upload-list", "c", "--list", list, "--note=n").want(t)
+	run("", "upload-list", "c", "--file", list, "--note=n").want(t)
 	if got := <-seen; got != "list.csv|n|00123\n" {
 		t.Errorf("sent %q", got)
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"mime/multipart"
 	"net/http"
 	"net/url"
@@ -88,6 +89,10 @@ func (a *adminOperation) accept(out string) string {
 // content sets the request's body.
 func (a *adminOperation) content(w surroundings, g given, r *adminRequest, body map[string]any, form map[string][]string) error {
 	name, hasFile := g.text(fieldFile)
+	if hasFile && a.filePart != "" && (len(form) > 0 || kindOf(name, a.contents()) == "" && len(body) == 0) {
+		form[a.filePart] = []string{name}
+		return a.form(w, r, form)
+	}
 	switch {
 	case len(a.bodies) == 0:
 		return nil
@@ -104,12 +109,13 @@ func (a *adminOperation) content(w surroundings, g given, r *adminRequest, body 
 	}
 	kind := jsonKind
 	if hasFile {
-		kind = kindOf(name, a.bodies)
-		if kind == "" {
-			kind = a.bodies[0]
+		kind = kindOf(name, a.contents())
+	}
+	if kind == "" || !slices.Contains(a.bodies, kind) {
+		if len(a.contents()) == 0 {
+			return errors.New("there is nothing to send that it takes: see jari admin " + a.name + " --help")
 		}
-	} else if !slices.Contains(a.bodies, jsonKind) {
-		kind = a.bodies[0]
+		kind = a.contents()[0]
 	}
 	r.header.Set("Content-Type", kind)
 	if !strings.HasSuffix(kind, "json") {
@@ -143,20 +149,31 @@ func (a *adminOperation) content(w surroundings, g given, r *adminRequest, body 
 	return nil
 }
 
+// contents are the media types of bodies that aren't forms.
+func (a *adminOperation) contents() []string {
+	return slices.DeleteFunc(slices.Clone(a.bodies), func(kind string) bool { return kind == formKind })
+}
+
 // form makes a form with files.
 func (a *adminOperation) form(w surroundings, r *adminRequest, parts map[string][]string) error {
+	files := map[string]bool{a.filePart: true}
+	for _, in := range a.inputs {
+		if in.place == inForm && in.schema != nil && in.schema.Format == "binary" {
+			files[in.name] = true
+		}
+	}
 	var b bytes.Buffer
 	writer := multipart.NewWriter(&b)
-	for _, in := range a.inputs {
-		for _, value := range parts[in.name] {
+	for _, name := range slices.Sorted(maps.Keys(parts)) {
+		for _, value := range parts[name] {
 			content, part := []byte(value), io.Writer(nil)
 			var err error
-			if in.schema != nil && in.schema.Format == "binary" {
+			if files[name] {
 				if content, err = w.readInput(value); err == nil {
-					part, err = writer.CreateFormFile(in.name, filepath.Base(value))
+					part, err = writer.CreateFormFile(name, filepath.Base(value))
 				}
 			} else {
-				part, err = writer.CreateFormField(in.name)
+				part, err = writer.CreateFormField(name)
 			}
 			if err != nil {
 				return err

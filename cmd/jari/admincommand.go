@@ -110,7 +110,7 @@ func (a *adminOperation) fields() []reflect.StructField {
 			add(fieldOf(i), text, tag+` placeholder:"`+placeholder(in)+`"`)
 		}
 	}
-	if slices.ContainsFunc(a.bodies, func(kind string) bool { return kind != "multipart/form-data" }) {
+	if len(a.contents()) > 0 || a.filePart != "" {
 		add(fieldFile, text, `name:"`+flagFile+`" placeholder:"FILE"`)
 	}
 	if a.downloads() {

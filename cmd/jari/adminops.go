@@ -28,6 +28,8 @@ type adminOperation struct {
 	// bodies are the media types that the request can have, JSON first; none where it has no body.
 	bodies       []string
 	bodyRequired bool
+	// filePart is the one part of a form that is a file; --file is it. Empty where there is none, or several.
+	filePart string
 	// answers are the media types of its success, JSON first.
 	answers []string
 	answer  *openapi3.SchemaRef // of the JSON answer, nil without one
@@ -155,7 +157,10 @@ func (c *adminContract) command(method, path string, item *openapi3.PathItem, o 
 	return a
 }
 
-const jsonKind = "application/json"
+const (
+	jsonKind = "application/json"
+	formKind = "multipart/form-data"
+)
 
 // jsonFirst sorts media types, JSON before all others, each once.
 func jsonFirst(kinds []string) []string {
@@ -209,14 +214,20 @@ func (a *adminOperation) body(body *openapi3.RequestBody, c *adminContract) {
 		place := inBody
 		switch kind {
 		case jsonKind, "application/merge-patch+json":
-		case "multipart/form-data":
+		case formKind:
 			place = inForm
 		default:
 			continue
 		}
 		required := map[string]bool{}
 		properties := membersOf(media.Schema, required)
+		if place == inForm {
+			a.filePart = onlyFile(properties)
+		}
 		for _, name := range c.inOrder(media.Schema, properties) {
+			if place == inForm && name == a.filePart {
+				continue
+			}
 			input := adminInput{place: place, name: name, schema: properties[name].Value, required: place == inForm && required[name]}
 			input.help = describeInput(input)
 			if required[name] && place == inBody {
@@ -226,6 +237,20 @@ func (a *adminOperation) body(body *openapi3.RequestBody, c *adminContract) {
 		}
 	}
 	a.bodies = jsonFirst(a.bodies)
+}
+
+// onlyFile is the name of the one part that is a file, or empty.
+func onlyFile(parts map[string]*openapi3.SchemaRef) (name string) {
+	for part, schema := range parts {
+		if schema.Value == nil || schema.Value.Format != "binary" {
+			continue
+		}
+		if name != "" {
+			return ""
+		}
+		name = part
+	}
+	return name
 }
 
 // membersOf are the members of an object, of all its parts and of all its variants.

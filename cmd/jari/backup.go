@@ -96,7 +96,7 @@ func (restoreCommand) Help() string {
   - messages that wait in the backup may have been sent since: they are never sent again, they become "unknown";
   - the audit says what was done. jari audit verify --head HEAD holds it against the head that the backup printed.
 
-Until that is done the database has no store generation, and nothing can be held or booked on it. Afterwards: jari keys check,
+Until that is done the database has no store generation, and nothing can be booked on it. Afterwards: jari keys check,
 jari migrate up if the release is newer than the backup, start the servers, and end with jari admin revoke-key what was ended
 after the backup. What was booked after the backup is gone; who shows a reference that isn't known has one of those.`
 }

@@ -144,7 +144,7 @@ func count(ctx context.Context, from interface {
 },
 ) (c Counts, err error) {
 	err = from.QueryRow(ctx, `
-		SELECT count(*) FILTER (WHERE state = 'active'), count(*), (SELECT count(*) FROM persons), (SELECT count(*) FROM slots),
+		SELECT count(*) FILTER (WHERE status = 'active'), count(*), (SELECT count(*) FROM persons), (SELECT count(*) FROM slots),
 			(SELECT count(*) FROM campaign_versions), (SELECT count(*) FROM messages), (SELECT count(*) FROM audit_entries)
 		FROM bookings`).Scan(&c.Bookings, &c.Rows, &c.Persons, &c.Slots, &c.Versions, &c.Messages, &c.Audit)
 	if err != nil {

@@ -6,9 +6,9 @@
 //
 // What came after a backup is gone when it is restored, and what is still out there of it must not be believed: copies of
 // slots in Redis with higher versions, messages that wait in the backup and were sent since. So the store generation, by
-// which copies are told apart, isn't in a backup at all: a database that was loaded and not finished has none, and no server
-// places or confirms anything on it. Finish renews it.
+// which copies are told apart, isn't in a backup at all: a database that was loaded and not finished has none, and nothing
+// can be booked on it. Renew makes one.
 //
 // Losing nothing is the business of Postgres itself: a synchronous standby, and an archive of its log (deploy/postgres). A
-// database that was recovered by them needs Finish too, if anything that was acknowledged may be missing from it.
+// database that was recovered by them needs Renew too, if anything that was acknowledged may be missing from it.
 package backup

@@ -30,8 +30,8 @@ func Empty(ctx context.Context, pool *pgxpool.Pool) error {
 	return nil
 }
 
-// Load puts a dump into an empty database, all of it or nothing, and holds it against its manifest. What was loaded can't be
-// served yet: it has no store generation until Finish.
+// Load puts a dump into an empty database, all of it or nothing, and holds it against its manifest. Nothing can be booked on
+// what was loaded until Renew.
 func Load(ctx context.Context, pool *pgxpool.Pool, url string, m Manifest, dump io.Reader) error {
 	newest, err := postgres.Newest()
 	if err != nil {

@@ -156,3 +156,10 @@ func (s *Server) Routes(t testing.TB) (all []Route) {
 
 // Environ is the environment that the instance was configured by, for commands beside it.
 func (s *Server) Environ() []string { return slices.Clone(s.environment) }
+
+// Behind is the same deployment as asked at another address.
+func (s *Server) Behind(url string) *Server {
+	other := s.In(s.Campaign)
+	other.URL = url
+	return other
+}

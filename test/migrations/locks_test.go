@@ -18,7 +18,7 @@ import (
 // the rules below; one that must break a rule says why in a comment in front of the statement, beginning with "Locks:".
 
 // landed are migrations that were there before this was looked at, when no deployment had rows yet.
-const landed = 17
+const landed = 18
 
 // statement is one of a file's, without its comments.
 type statement struct {
