@@ -166,4 +166,3 @@ func meets(t *testing.T, s *jaritest.Server) (n int) {
 	}
 	return n
 }
-
