@@ -37,6 +37,7 @@ type partCommands struct {
 	Naive     naivePart     `cmd:"" help:"A server that books with one transaction and row lock per booking."`
 	Statement statementPart `cmd:"" help:"The statements of the group commit, without HTTP and Redis."`
 	Documents documentsPart `cmd:"" help:"A server that answers with documents from a file and does nothing else."`
+	Room      roomPart      `cmd:"" help:"A server that answers a room's status and tickets from a file and does nothing else."`
 	Writer    writerPart    `cmd:"" help:"Changes slots as commits of bookings do, and tells Redis."`
 }
 

@@ -215,6 +215,7 @@ func (a *App) build(s secrets, registry *prometheus.Registry) (err error) {
 		TrustedProxies: cfg.TrustedProxies, Blocks: httpapi.Blocks{IPv4: cfg.BlockIPv4, IPv6: cfg.BlockIPv6},
 		Rates:          httpapi.Rates{Person: cfg.RatePerson, Key: cfg.RateKey, Block: cfg.RateBlock, Verify: cfg.RateVerify},
 		Limits:         limits,
+		Near:           limit.NewLocal(a.clock),
 		CodesRoom:      a.codesRoom(),
 		AllowedOrigins: cfg.AllowedOrigins,
 		Caution: httpapi.Caution{

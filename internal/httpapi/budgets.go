@@ -22,17 +22,20 @@ type budget uint8
 const (
 	// unlimited costs no store: documents are answered from memory. Placing a hold has a budget of its own in the script
 	// that places it, and confirming needs none: a hold is confirmed once.
-	unlimited  budget = iota
-	ofBlock           // anybody: by address block
-	ofVerifier        // who verifies: by address block, fewer
-	ofPerson          // by person and by address block
-	ofKey             // by administrator's key
+	unlimited    budget = iota
+	ofBlock             // anybody: by address block
+	ofVerifier          // who verifies: by address block, fewer
+	ofPerson            // by person and by address block
+	ofPersonNear        // the same, counted by each instance for itself
+	ofKey               // by administrator's key
 )
 
 // budgets are those of operations where the guard doesn't say it.
 var budgets = map[string]budget{
 	"placeHold":           unlimited,
 	"confirmBooking":      unlimited,
+	"register":            ofPersonNear,
+	"takeTicket":          ofPersonNear,
 	"startVerification":   ofVerifier,
 	"resendVerification":  ofVerifier,
 	"confirmVerification": ofVerifier,
@@ -67,6 +70,12 @@ func (s *Server) spend(b budget) echo.MiddlewareFunc {
 		return func(c echo.Context) error {
 			ctx := c.Request().Context()
 			a, _ := ctx.Value(askingKey{}).(asking)
+			if b == ofPersonNear {
+				if err := s.spendNear(c, a.session); err != nil {
+					return err
+				}
+				return next(c)
+			}
 			var spent []limit.Budget
 			block := s.Blocks.of(c.RealIP())
 			switch {

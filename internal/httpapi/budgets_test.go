@@ -35,7 +35,7 @@ func TestNobodySharesABudgetWithStrangers(t *testing.T) {
 	for _, o := range operations {
 		b := budgetOf(o.id, o.guard, http.MethodPut)
 		_, sessions := map[guard]bool{person: true, entitled: true, admitted: true}[o.guard]
-		if sessions && b != ofPerson && b != unlimited {
+		if sessions && b != ofPerson && b != ofPersonNear && b != unlimited {
 			t.Errorf("%s is asked with a session and has the budget %d", o.id, b)
 		}
 		if o.guard != public && !sessions && b != ofKey {

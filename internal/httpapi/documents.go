@@ -32,10 +32,11 @@ var (
 // maxIfNoneMatch is the contract's; a longer one is refused there.
 const maxIfNoneMatch = 200
 
-// The documents that change with every booking are found by the whole path, in front of the framework.
+// The documents that change all the time are found by the whole path, in front of the framework.
 const (
-	siteSlotsPath = "/v1/campaigns/:campaign/sites/:site/slots"
-	regionDayPath = "/v1/campaigns/:campaign/regions/:region/days/:date"
+	roomStatusPath = "/v1/rooms/:room/status"
+	siteSlotsPath  = "/v1/campaigns/:campaign/sites/:site/slots"
+	regionDayPath  = "/v1/campaigns/:campaign/regions/:region/days/:date"
 )
 
 // known finds documents by the parameters of their paths; it knows no document that doesn't exist.
@@ -48,7 +49,7 @@ var documents = map[string]struct {
 	// name is that of a document that can be found in front of the framework the next time.
 	name func(parameters []string) slot.Name
 }{
-	"/v1/rooms/:room/status": {"getRoomStatus", func(s *Server, p []string) (*slot.Document, []string) {
+	roomStatusPath: {"getRoomStatus", func(s *Server, p []string) (*slot.Document, []string) {
 		return s.Rooms.Status(p[0]), shortlyHeader
 	}, nil},
 	siteSlotsPath: {"getSiteSlots", nil, func(p []string) slot.Name { return slot.SiteName(p[0], p[1]) }},
@@ -86,8 +87,21 @@ type fronted struct {
 // ServeHTTP answers a request.
 func (f fronted) ServeHTTP(w http.ResponseWriter, r *http.Request) { f.serve(w, r) }
 
-// front answers what nearly everybody asks, before the framework sees it: a document of what is free that was asked for
-// before, at the very same path.
+// knownAt finds a document by the very path: the status of a room, or a document of what is free that was asked for before.
+func (s *Server) knownAt(path string) (d *slot.Document, route string) {
+	if rest, ok := strings.CutPrefix(path, "/v1/rooms/"); ok {
+		if room, ok := strings.CutSuffix(rest, "/status"); ok {
+			return s.Rooms.Status(room), roomStatusPath
+		}
+		return nil, ""
+	}
+	if strings.HasSuffix(path, "/slots") {
+		return s.Slots.KnownAt(path), siteSlotsPath
+	}
+	return s.Slots.KnownAt(path), regionDayPath
+}
+
+// front answers what nearly everybody asks, before the framework sees it.
 func (s *Server) front(next http.Handler) http.HandlerFunc {
 	vary := byEncoding
 	if s.crossOrigin != nil {
@@ -100,7 +114,7 @@ func (s *Server) front(next http.Handler) http.HandlerFunc {
 			return
 		}
 		start := s.Clock.Real()
-		d := s.Slots.KnownAt(r.URL.Path)
+		d, route := s.knownAt(r.URL.Path)
 		if d == nil {
 			next.ServeHTTP(w, r)
 			return
@@ -117,10 +131,6 @@ func (s *Server) front(next http.Handler) http.HandlerFunc {
 		status, err := a.write(w, d, shortlyHeader)
 		if err != nil {
 			s.Log.LogAttrs(r.Context(), slog.LevelDebug, "a client left before its answer was written", slog.String("request_id", id))
-		}
-		route := regionDayPath
-		if strings.HasSuffix(r.URL.Path, "/slots") {
-			route = siteSlotsPath
 		}
 		s.note(r.Context(), id, series{route, r.Method, status}, s.Clock.Real().Sub(start), false)
 	}

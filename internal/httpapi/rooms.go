@@ -175,7 +175,7 @@ func (s *Server) Admit(ctx context.Context, r AdmitRequestObject) (AdmitResponse
 		Admit200JSONResponse: Admit200JSONResponse{
 			Admission: a.Token, ExpiresAt: s.shown(a.ExpiresAt), ExpiresInSeconds: int(a.ExpiresAt.Sub(s.Clock.Real()).Seconds()),
 		},
-		cookie:               s.admissionCookie(a),
+		cookie: s.admissionCookie(a),
 	}, nil
 }
 

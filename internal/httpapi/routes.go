@@ -149,6 +149,9 @@ func (s *Server) register(e *echo.Echo) error {
 		if answer, ok := rush[id]; ok {
 			middlewares[id] = append(middlewares[id], s.answerRush(g, priorityOf(id), answer))
 		}
+		if forDraw, ok := places[id]; ok {
+			middlewares[id] = append(middlewares[id], s.answerPlace(g, priorityOf(id), forDraw))
+		}
 		bodyBytes, wait := max(c.bodyBytes, s.BodyBytes), s.Deadline
 		if c.long {
 			wait = s.Bulk.Timeout

@@ -257,19 +257,7 @@ func (g *gatherer) find(ctx context.Context, from querier, people []uuid.UUID) (
 	if err != nil {
 		return nil, postgres.Unreachable(fmt.Errorf("reading places: %w", err))
 	}
-	places := make(map[uuid.UUID]Place, len(people))
-	var person uuid.UUID
-	var p Place
-	var nonce []byte
-	if _, err := pgx.ForEachRow(rows, []any{&person, &p.Behind, &p.Number, &nonce, &p.AtMS}, func() error {
-		p.Nonce = Nonce{}
-		copy(p.Nonce[:], nonce)
-		places[person] = p
-		return nil
-	}); err != nil {
-		return nil, postgres.Unreachable(fmt.Errorf("reading places: %w", err))
-	}
-	return places, nil
+	return collect(rows, len(people))
 }
 
 // number takes a block of numbers behind the draw, one for each of these people, and writes them. The block is a commit of
@@ -287,13 +275,37 @@ func (g *gatherer) number(ctx context.Context, people []uuid.UUID) (map[uuid.UUI
 		return nil, postgres.Unreachable(fmt.Errorf("taking numbers: %w", err))
 	}
 	crash.Point(crash.NumbersTaken)
-	if _, err := g.service.Pool.Exec(ctx, `
+	rows, err := g.service.Pool.Query(ctx, `
 		INSERT INTO registrations (room_no, person_id, behind, place, at_ms)
 		SELECT $1, w.person_id, true, $3 + w.n - 1, $4 FROM unnest($2::uuid[]) WITH ORDINALITY AS w(person_id, n)
 		WHERE clock_timestamp() < $5::timestamptz + $6::interval
-		ON CONFLICT (room_no, person_id) DO NOTHING`,
-		g.no, postgres.UUIDs(people), first, openMS, taken, blockLife); err != nil {
+		ON CONFLICT (room_no, person_id) DO NOTHING
+		RETURNING person_id, behind, place, nonce, at_ms`,
+		g.no, postgres.UUIDs(people), first, openMS, taken, blockLife)
+	if err != nil {
 		return nil, postgres.Unreachable(fmt.Errorf("writing numbers: %w", err))
 	}
+	places, err := collect(rows, len(people))
+	if err != nil || len(places) == len(people) {
+		return places, err
+	}
+	// The block died, or another instance gave somebody a place meanwhile.
 	return g.find(ctx, g.service.Pool, people)
+}
+
+// collect reads places by person.
+func collect(rows pgx.Rows, expected int) (map[uuid.UUID]Place, error) {
+	places := make(map[uuid.UUID]Place, expected)
+	var person uuid.UUID
+	var p Place
+	var nonce []byte
+	if _, err := pgx.ForEachRow(rows, []any{&person, &p.Behind, &p.Number, &nonce, &p.AtMS}, func() error {
+		p.Nonce = Nonce{}
+		copy(p.Nonce[:], nonce)
+		places[person] = p
+		return nil
+	}); err != nil {
+		return nil, postgres.Unreachable(fmt.Errorf("reading places: %w", err))
+	}
+	return places, nil
 }

@@ -77,7 +77,13 @@ func Open(
 	if rate <= 0 {
 		return Result{}, fmt.Errorf("a rate of %g a second sends nothing", rate)
 	}
-	instants := Arrivals(rate, length)
+	return At(ctx, conns, Arrivals(rate, length), length, recorder, op)
+}
+
+// At begins operations at the given instants, in ascending order and counted from now, and is like Open otherwise.
+func At(
+	ctx context.Context, conns []*Conn, instants []time.Duration, length time.Duration, recorder *Recorder, op Operation,
+) (Result, error) {
 	group, ctx := errgroup.WithContext(ctx)
 	var next, done, late, missed atomic.Int64
 	begin := time.Now()

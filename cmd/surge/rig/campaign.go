@@ -36,9 +36,13 @@ const (
 	slotsPerSite = 10
 )
 
-func publish(ctx context.Context, pool *pgxpool.Pool) (c Campaign, err error) {
+func publish(ctx context.Context, pool *pgxpool.Pool, room bool) (c Campaign, err error) {
 	now := time.Now()
-	if _, err := app.Publish(ctx, pool, campaignFiles(now), "campaign.yaml", now); err != nil {
+	files := campaignFiles(now)
+	if room {
+		files["campaign.yaml"].Data = append(files["campaign.yaml"].Data, roomTemplate...)
+	}
+	if _, err := app.Publish(ctx, pool, files, "campaign.yaml", now); err != nil {
 		return c, err
 	}
 	c.ID = campaignID

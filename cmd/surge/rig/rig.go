@@ -36,6 +36,8 @@ type Options struct {
 	Crowd Crowd
 	// Bare asks for none of the two: campaigns are staged.
 	Bare bool
+	// Room asks for the campaign for booking with a waiting room in front of it; see RoomID.
+	Room bool
 }
 
 // Rig is a running pair of stores with a published campaign. Its methods are for one goroutine, but for People's.
@@ -111,7 +113,7 @@ func Start(ctx context.Context, opts Options) (_ *Rig, err error) {
 	if opts.Crowd != 0 {
 		r.Campaign, err = publishCrowd(ctx, r.Pool, opts.Crowd)
 	} else {
-		r.Campaign, err = publish(ctx, r.Pool)
+		r.Campaign, err = publish(ctx, r.Pool, opts.Room)
 	}
 	if err != nil {
 		return nil, err
