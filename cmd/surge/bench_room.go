@@ -197,19 +197,19 @@ func (b *room) awaitOpen(ctx context.Context) error {
 	}
 }
 
-// beginEmpty starts the server that does nothing, with the very answers of the real one.
+// beginEmpty starts the server that does nothing: it writes the real one's answers, byte for byte.
 func (b *room) beginEmpty(ctx context.Context) error {
 	conns, err := load.Dial(b.server.URL, 1, b.Client)
 	if err != nil {
 		return err
 	}
 	defer load.Close(conns)
-	bodies := map[string][]byte{}
+	answers := map[string]sameAnswer{}
 	status, answer, err := conns[0].Send(http.MethodGet, statusPath, nil, nil)
 	if err != nil || status != http.StatusOK {
 		return errors.Join(err, unexpected("GET of the room's status", status, answer))
 	}
-	bodies[statusPath] = slices.Clone(answer)
+	answers[statusPath] = answerOf(conns[0], answer)
 	if err := b.rig.People.Prepare(ctx, 1); err != nil {
 		return err
 	}
@@ -219,9 +219,9 @@ func (b *room) beginEmpty(ctx context.Context) error {
 		return errors.Join(err, unexpected("PUT of a ticket", status, answer))
 	}
 	b.given.Add(1)
-	bodies[ticketPath] = slices.Clone(answer)
+	answers[ticketPath] = answerOf(conns[0], answer)
 	file := filepath.Join(b.Data, "empty.json")
-	if err := writeBodies(file, bodies); err != nil {
+	if err := writeAnswers(file, answers); err != nil {
 		return err
 	}
 	b.empty, err = b.rig.Run(ctx, "empty", []string{"part", "room", "--file", file}, nil)

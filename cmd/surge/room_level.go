@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"math/rand/v2"
 	"net/http"
@@ -212,9 +213,30 @@ func originRequests(ctx context.Context, server *rig.Process) (sum float64, err 
 	return sum, nil
 }
 
-// writeBodies keeps answers for the server that does nothing.
-func writeBodies(file string, bodies map[string][]byte) error {
-	raw, err := json.Marshal(bodies)
+// sameAnswer is an answer of the real server, for the one that does nothing to give again.
+type sameAnswer struct {
+	Body    []byte            `json:"body"`
+	Headers map[string]string `json:"headers"`
+}
+
+// answerHeaders are those that the real server sets itself. Date is the library's, and length the body's.
+var answerHeaders = []string{
+	"Cache-Control", "Content-Type", "Etag", "Referrer-Policy", "Vary", "X-Content-Type-Options", "X-Frame-Options", "X-Request-Id",
+}
+
+func answerOf(c *load.Conn, body []byte) sameAnswer {
+	a := sameAnswer{Body: slices.Clone(body), Headers: map[string]string{"Content-Length": strconv.Itoa(len(body))}}
+	for _, name := range answerHeaders {
+		if value := c.Header(name); value != "" {
+			a.Headers[name] = value
+		}
+	}
+	return a
+}
+
+// writeAnswers keeps answers for the server that does nothing.
+func writeAnswers(file string, answers map[string]sameAnswer) error {
+	raw, err := json.Marshal(answers)
 	if err != nil {
 		return err
 	}
@@ -222,7 +244,7 @@ func writeBodies(file string, bodies map[string][]byte) error {
 }
 
 type roomPart struct {
-	File string `required:"" type:"existingfile" help:"JSON object of bodies, in base64, by path."`
+	File string `required:"" type:"existingfile" help:"JSON object of answers by path: headers, and the body in base64."`
 }
 
 // Run answers the status and the ticket with the same bytes each time, by handlers of Echo without a middleware.
@@ -231,23 +253,27 @@ func (p roomPart) Run(w surroundings) error {
 	if err != nil {
 		return fmt.Errorf("reading the answers: %w", err)
 	}
-	var bodies map[string][]byte
-	if err := json.Unmarshal(raw, &bodies); err != nil {
+	var answers map[string]sameAnswer
+	if err := json.Unmarshal(raw, &answers); err != nil {
 		return fmt.Errorf("reading the answers: %w", err)
 	}
 	app.Tune() // as the server that it is compared with
 	e := echo.New()
-	e.GET("/v1/rooms/:room/status", sized(bodies[statusPath]))
-	e.PUT("/v1/rooms/:room/ticket", sized(bodies[ticketPath]))
+	e.GET("/v1/rooms/:room/status", answers[statusPath].handler())
+	e.PUT("/v1/rooms/:room/ticket", answers[ticketPath].handler())
 	return serveEcho(w, e)
 }
 
-// sized answers and says how long the answer is, as a server should that knows it.
-func sized(body []byte) echo.HandlerFunc {
-	length := strconv.Itoa(len(body))
-	body = slices.Clone(body)
+// handler writes the answer.
+func (a sameAnswer) handler() echo.HandlerFunc {
+	headers := http.Header{}
+	for name, value := range a.Headers {
+		headers.Set(name, value)
+	}
 	return func(c echo.Context) error {
-		c.Response().Header().Set(echo.HeaderContentLength, length)
-		return c.Blob(http.StatusOK, echo.MIMEApplicationJSON, body)
+		maps.Copy(c.Response().Header(), headers) // shared lists, as the real server's are
+		c.Response().WriteHeader(http.StatusOK)
+		_, err := c.Response().Write(a.Body)
+		return err
 	}
 }
