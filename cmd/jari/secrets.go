@@ -133,6 +133,9 @@ func (c forgetCommand) Run(w surroundings) error {
 		would = "were"
 	}
 	fmt.Fprintf(w.out, "%d people %s forgotten; %d of this campaign stay known: they have another booking, or were here lately.\n", plan.Persons, would, plan.Kept)
+	if plan.Entries > 0 {
+		fmt.Fprintf(w.out, "%d entries of lists that only this campaign names %s deleted.\n", plan.Entries, would)
+	}
 	fmt.Fprintf(w.out, "%d messages %s deleted. %d bookings stay, for the counts.\n", plan.Messages, would, plan.Bookings)
 	if c.Yes {
 		fmt.Fprintln(w.out, "Copies of the database can still be opened: jari keys rotate --help says how to end that.")

@@ -190,6 +190,7 @@ func (a *App) build(s secrets, registry *prometheus.Registry) (err error) {
 			Issuer: cfg.OIDCIssuer, ClientID: cfg.OIDCClientID, ClientSecret: string(cfg.OIDCClientSecret), RedirectURL: cfg.OIDCRedirectURL,
 			Scopes: cfg.OIDCScopes, NumberClaim: cfg.OIDCNumberClaim, Lifetime: cfg.SignInLifetime, Timeout: cfg.OIDCTimeout,
 		},
+		ListsConfirmed: cfg.RulesConfirmed,
 	}, a.log)
 	if a.messages, err = notify.NewService(notify.Options{
 		Pool: a.pool, Data: s.data, Sender: sender, NoticeKind: booking.NoticeKind, Notices: a.notices,
@@ -266,6 +267,9 @@ func (a *App) Refresh(ctx context.Context) error {
 		return err
 	}
 	if err := a.slots.Refresh(ctx); err != nil {
+		return err
+	}
+	if err := a.identity.Refresh(ctx); err != nil {
 		return err
 	}
 	return a.rooms.Refresh(ctx)

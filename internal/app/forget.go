@@ -70,6 +70,7 @@ func (o *Office) forgetting(ctx context.Context, id string) (f Forgetting, order
 		Campaign: id, DueAt: f.DueAt, Now: now,
 		// Whoever was verified longer ago has no session any more, with an hour for clocks that differ.
 		SeenSince: o.Clock.Real().Add(-o.cfg.SessionLifetime - time.Hour),
+		KeepList:  o.cfg.IdentityList,
 	}, nil
 }
 

@@ -44,6 +44,8 @@ type Publication struct {
 	By    string
 	// RollbackOf is the version whose document this is again; zero for a new document.
 	RollbackOf int64
+	// Draft is the revision of the draft that this is, which is gone afterwards; 0 where it is none.
+	Draft int64
 	// Reason is why, in the publisher's words, for the audit; empty where none was asked for.
 	Reason string
 }
@@ -57,7 +59,7 @@ func (p Publication) act() string {
 }
 
 // Publish writes a document as the next version, or returns the newest one if it has this very document. It refuses with
-// effective_too_soon or version_moved. Whether the document may be published at all, Check has said before.
+// effective_too_soon, version_moved, or as DropDraft where it is a draft. Whether the document may be published at all, Check has said before.
 func (s *Service) Publish(ctx context.Context, p Publication) (v Version, published bool, err error) {
 	err = postgres.InTx(ctx, s.pool, func(tx pgx.Tx) error {
 		if err := Lock(ctx, tx, p.Document.ID); err != nil {
@@ -78,6 +80,11 @@ func (s *Service) Publish(ctx context.Context, p Publication) (v Version, publis
 		}
 		if newest > 0 && p.EffectiveAt.Before(soonest) {
 			return fault.New(fault.Conflict, fault.CodeEffectiveTooSoon).After(s.Lead())
+		}
+		if p.Draft != 0 {
+			if err := takeDraft(ctx, tx, p.Document.ID, p.Draft); err != nil {
+				return err
+			}
 		}
 		var number int64
 		number, published, err = saveVersion(ctx, tx, p.Document, p.EffectiveAt, p.By, p.RollbackOf)

@@ -38,6 +38,7 @@ type entry struct {
 	stamp    stamp
 	versions []*Campaign // oldest first
 	sites    *Sites
+	lists    []string // that a rule of any version names
 }
 
 // Sites is the directory of a campaign's sites at one revision.
@@ -138,6 +139,11 @@ func (s *Service) refresh(ctx context.Context, old *entry, now stamp) (*entry, e
 		return nil, err
 	}
 	e.versions = append(e.versions, newer...)
+	for _, c := range e.versions {
+		e.lists = append(e.lists, c.Rules.Needs().Lists...)
+	}
+	slices.Sort(e.lists)
+	e.lists = slices.Compact(e.lists)
 	if e.sites == nil || e.sites.Revision != now.slotsRevision {
 		list, err := loadSites(ctx, s.pool, now.id)
 		if err != nil {
@@ -194,6 +200,15 @@ func (s *Service) Version(id string, version int64) (*Campaign, bool) {
 		}
 	}
 	return nil, false
+}
+
+// Lists are the lists of entitled people that the rules of a campaign name, in any version: a booking is moved by the one
+// that it was made under. The caller doesn't change them.
+func (s *Service) Lists(id string) []string {
+	if e, ok := s.snapshot.Load().campaigns[id]; ok {
+		return e.lists
+	}
+	return nil
 }
 
 // ByRoom returns the campaign that a room leads into, or fault.CodeRoomNotFound.

@@ -33,6 +33,10 @@ const (
 	NumbersTaken = "numbers-taken"
 	// Served is after a serving number has risen, and before anybody is shown it.
 	Served = "served"
+	// PlanWritten is when everything that a plan moves or cancels is written, and not committed.
+	PlanWritten = "plan-written"
+	// PlanCommitted is after Postgres has acknowledged a plan, and before Redis or anybody is told.
+	PlanCommitted = "plan-committed"
 	// MessageJob is when the job of a message was taken, and nothing of it done.
 	MessageJob = "message-job"
 	// MessageTaken is after a message was taken out of the queue for good, and before the gateway is asked.
@@ -43,7 +47,8 @@ const (
 
 // points are all of them.
 var points = []string{
-	HoldPlaced, FlushBegins, Committed, Answered, PlacesWritten, NumbersTaken, Served, MessageJob, MessageTaken, MessageHandedOver,
+	HoldPlaced, FlushBegins, Committed, Answered, PlacesWritten, NumbersTaken, Served, PlanWritten, PlanCommitted,
+	MessageJob, MessageTaken, MessageHandedOver,
 }
 
 // plan is where to die.

@@ -21,6 +21,7 @@ const (
 	MethodNotAllowed             // 405
 	Conflict                     // allowed, but something else stands in the way: 409
 	Gone                         // was there, is over: 410
+	Precondition                 // what the caller has seen isn't what there is any more: 412
 	TooLarge                     // 413
 	Unsupported                  // not JSON: 415
 	TooMany                      // a limit, with until when: 429

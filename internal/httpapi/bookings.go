@@ -15,9 +15,23 @@ import (
 	"jari/internal/token"
 )
 
-// claimant is the person of a session, with what it says of them.
-func claimant(t token.Session) booking.Claimant {
-	return booking.Claimant{Person: t.Person, Actor: t.Actor, Facts: eligibility.Facts{BirthDate: t.BirthDate}}
+// claimant is the person of a session, with what the rules of a campaign want to know of them.
+func (s *Server) claimant(ctx context.Context, c *campaign.Campaign, t token.Session) (booking.Claimant, error) {
+	facts, err := s.facts(ctx, c, t)
+	return booking.Claimant{Person: t.Person, Actor: t.Actor, Facts: facts}, err
+}
+
+// facts are what the rules of a campaign want to know of a person. While no list has changed since the session began, they are
+// all in it.
+func (s *Server) facts(ctx context.Context, c *campaign.Campaign, t token.Session) (eligibility.Facts, error) {
+	f := eligibility.Facts{BirthDate: t.BirthDate}
+	named := s.Campaigns.Lists(c.ID)
+	if len(named) == 0 {
+		return f, nil
+	}
+	on, err := s.Identity.OnLists(ctx, t, named)
+	f.Lists = eligibility.OnLists(on...)
+	return f, err
 }
 
 // through is a claimant with the room that they came in by.
@@ -47,8 +61,11 @@ func (s *Server) PlaceHold(ctx context.Context, r PlaceHoldRequestObject) (Place
 	if err != nil {
 		return nil, err
 	}
-	admission := admissionOf(ctx)
-	h, err := s.Bookings.Hold(ctx, c, through(claimant(sessionOf(ctx)), admission), booking.HoldRequest{
+	who, err := s.claimant(ctx, c, sessionOf(ctx))
+	if err != nil {
+		return nil, err
+	}
+	h, err := s.Bookings.Hold(ctx, c, through(who, admissionOf(ctx)), booking.HoldRequest{
 		Slot: r.Body.SlotId, InsteadOf: text(r.Body.InsteadOf), Replaces: text(r.Body.Replaces),
 	})
 	if err != nil {
@@ -123,7 +140,8 @@ func (s *Server) CancelBooking(ctx context.Context, r CancelBookingRequestObject
 	if err != nil {
 		return nil, err
 	}
-	b, err := s.Bookings.Cancel(ctx, c, claimant(sessionOf(ctx)), r.Booking)
+	by := sessionOf(ctx)
+	b, err := s.Bookings.Cancel(ctx, c, booking.Claimant{Person: by.Person, Actor: by.Actor}, r.Booking)
 	if err != nil {
 		return nil, err
 	}

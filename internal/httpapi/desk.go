@@ -62,7 +62,17 @@ func (s *Server) knownPerson(ctx context.Context, id string) (identity.Person, e
 	return s.Identity.Known(ctx, parsed)
 }
 
-func factsOf(p identity.Person) eligibility.Facts { return eligibility.Facts{BirthDate: p.BirthDate} }
+// factsOf are what the rules of a campaign want to know of somebody who isn't asking.
+func (s *Server) factsOf(ctx context.Context, campaignID string, p identity.Person) (eligibility.Facts, error) {
+	facts := eligibility.Facts{BirthDate: p.BirthDate}
+	named := s.Campaigns.Lists(campaignID)
+	if len(named) == 0 {
+		return facts, nil
+	}
+	on, err := s.Identity.ListsOf(ctx, p.ID, named)
+	facts.Lists = eligibility.OnLists(on...)
+	return facts, err
+}
 
 // TakePlaceFor answers PUT /admin/v1/rooms/{room}/people/{person}/place.
 func (s *Server) TakePlaceFor(ctx context.Context, r TakePlaceForRequestObject) (TakePlaceForResponseObject, error) {
@@ -70,7 +80,9 @@ func (s *Server) TakePlaceFor(ctx context.Context, r TakePlaceForRequestObject) 
 	if err != nil {
 		return nil, err
 	}
-	if err := s.entitledIn(r.Room, factsOf(p)); err != nil {
+	if err := s.entitledIn(r.Room, func(in *campaign.Campaign) (eligibility.Facts, error) {
+		return s.factsOf(ctx, in.ID, p)
+	}); err != nil {
 		return nil, err
 	}
 	if err := s.Audit.Record(ctx, audit.Entry{
@@ -103,8 +115,12 @@ func (s *Server) BookFor(ctx context.Context, r BookForRequestObject) (BookForRe
 	if err != nil {
 		return nil, err
 	}
+	facts, err := s.factsOf(ctx, c.ID, p)
+	if err != nil {
+		return nil, err
+	}
 	door := deskDoor{s: s, campaign: c, person: p.ID}
-	b, fresh, err := s.Bookings.BookFor(ctx, c, booking.Claimant{Person: p.ID, Facts: factsOf(p)}, booking.DeskRequest{
+	b, fresh, err := s.Bookings.BookFor(ctx, c, booking.Claimant{Person: p.ID, Facts: facts}, booking.DeskRequest{
 		HoldRequest: booking.HoldRequest{Slot: r.Body.SlotId, InsteadOf: text(r.Body.InsteadOf), Replaces: text(r.Body.Replaces)},
 		By:          keyOf(ctx).ID, Reason: strings.TrimSpace(r.Body.Reason), Admit: door.open,
 	})

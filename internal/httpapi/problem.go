@@ -38,6 +38,8 @@ func status(k fault.Kind) int {
 		return http.StatusConflict
 	case fault.Gone:
 		return http.StatusGone
+	case fault.Precondition:
+		return http.StatusPreconditionFailed
 	case fault.TooLarge:
 		return http.StatusRequestEntityTooLarge
 	case fault.Unsupported:
@@ -137,6 +139,8 @@ func (s *Server) addExtra(p *Problem, e *fault.Error) {
 			a.Request = nil // who asks knows it
 			p.Approval = &a
 		}
+	case identity.ListFaults:
+		p.RefusedRows = refusedRows(extra)
 	case identity.AttemptsLeft:
 		left := int(extra)
 		p.AttemptsLeft = &left

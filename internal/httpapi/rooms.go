@@ -18,12 +18,18 @@ import (
 
 // entitledTo checks that a wave behind the room admits the person: as of the opening, or now if that has been.
 func (s *Server) entitledTo(c echo.Context, t token.Session) error {
-	return s.entitledIn(c.Param("room"), claimant(t).Facts)
+	return s.entitledIn(c.Param("room"), func(in *campaign.Campaign) (eligibility.Facts, error) {
+		return s.facts(c.Request().Context(), in, t)
+	})
 }
 
-// entitledIn checks it for somebody of whom the rules know these facts.
-func (s *Server) entitledIn(room string, facts eligibility.Facts) error {
+// entitledIn checks it for somebody of whom the rules know what factsIn says.
+func (s *Server) entitledIn(room string, factsIn func(*campaign.Campaign) (eligibility.Facts, error)) error {
 	in, err := s.Campaigns.ByRoom(room)
+	if err != nil {
+		return err
+	}
+	facts, err := factsIn(in)
 	if err != nil {
 		return err
 	}
@@ -193,8 +199,8 @@ func (s *Server) renew(c echo.Context, a token.Admission) {
 
 // roomFor is the room that leads a person to choosing in a campaign: the one of the wave that admits now, or of the next
 // opening that they are entitled to; the campaign's own where there is no line.
-func (s *Server) roomFor(c *campaign.Campaign, t token.Session) string {
-	facts, now := claimant(t).Facts, s.Clock.Now()
+func (s *Server) roomFor(c *campaign.Campaign, facts eligibility.Facts) string {
+	now := s.Clock.Now()
 	if d := c.Rules.Decide(facts, now); d.Answer == eligibility.Yes {
 		return c.RoomOf(d.Wave)
 	}
@@ -210,7 +216,11 @@ func (s *Server) roomFor(c *campaign.Campaign, t token.Session) string {
 
 // myRoom is where a person stands on the way to choosing, and what to do next.
 func (s *Server) myRoom(ctx context.Context, c *campaign.Campaign, t token.Session) (MyCampaignStep, *MyRoom, error) {
-	room := s.roomFor(c, t)
+	facts, err := s.facts(ctx, c, t)
+	if err != nil {
+		return "", nil, err
+	}
+	room := s.roomFor(c, facts)
 	if _, line := c.Line(room); !line {
 		return MyCampaignStepChoose, &MyRoom{RoomId: room}, nil
 	}

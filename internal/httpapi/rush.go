@@ -81,7 +81,11 @@ func rushHold(s *Server, c echo.Context, a *asking, body []byte) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	h, err := s.Bookings.Hold(c.Request().Context(), campaign, through(claimant(a.session), a.admission), wish)
+	who, err := s.claimant(c.Request().Context(), campaign, a.session)
+	if err != nil {
+		return true, err
+	}
+	h, err := s.Bookings.Hold(c.Request().Context(), campaign, through(who, a.admission), wish)
 	if err != nil {
 		return true, inCampaign(campaign, err)
 	}

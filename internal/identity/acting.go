@@ -85,7 +85,7 @@ func (s *Service) ActForMinor(ctx context.Context, caller token.Session, m Minor
 	if err != nil {
 		return Session{}, err
 	}
-	return s.actingSession(caller, minor)
+	return s.actingSession(ctx, caller, minor)
 }
 
 // ActFor exchanges a session for one of whoever answers a verification of their own: somebody who has a phone and lets the
@@ -104,7 +104,7 @@ func (s *Service) ActFor(ctx context.Context, caller token.Session, verification
 	if err != nil {
 		return Session{}, err
 	}
-	return s.actingSession(caller, person)
+	return s.actingSession(ctx, caller, person)
 }
 
 // ActForMyself exchanges a session in which somebody acts for another for one of their own.
@@ -113,7 +113,7 @@ func (s *Service) ActForMyself(ctx context.Context, caller token.Session) (Sessi
 	if err != nil {
 		return Session{}, err
 	}
-	return s.actingSession(caller, p)
+	return s.actingSession(ctx, caller, p)
 }
 
 func ownVerificationRequired() error {
@@ -219,9 +219,6 @@ func countRefusal(ctx context.Context, tx pgx.Tx, actor uuid.UUID) error {
 
 // actingSession is the caller's session with another person in it. It ends when the caller's does, and with it: "forget this
 // device" means all that was done on it.
-func (s *Service) actingSession(caller token.Session, p Person) (Session, error) {
-	text, err := s.tokens.SealSession(token.Session{
-		ID: caller.ID, Person: p.ID, Actor: caller.Actor, BirthDate: p.BirthDate, IssuedAt: s.clock.Real(), ExpiresAt: caller.ExpiresAt,
-	})
-	return Session{Token: text, ExpiresAt: caller.ExpiresAt, Person: p}, err
+func (s *Service) actingSession(ctx context.Context, caller token.Session, p Person) (Session, error) {
+	return s.sessionOf(ctx, p, token.Session{ID: caller.ID, Actor: caller.Actor, IssuedAt: s.clock.Real(), ExpiresAt: caller.ExpiresAt})
 }

@@ -28,8 +28,9 @@ func (d Desk) check() error {
 	return nil
 }
 
-// GiveNewPhone gives a person another phone, whose old one can't answer any more. It refuses with not_found,
-// phone_unsupported, persons_per_phone, scheme_not_offered (phones come from elsewhere) and possibly_registered.
+// GiveNewPhone gives a person another phone, whose old one can't answer any more, and ends all their sessions: whoever has the
+// old one may have one. It refuses with not_found, phone_unsupported, persons_per_phone, scheme_not_offered (phones come from
+// elsewhere) and possibly_registered.
 func (s *Service) GiveNewPhone(ctx context.Context, d Desk, person uuid.UUID, phone string) error {
 	if err := d.check(); err != nil {
 		return err
@@ -38,9 +39,18 @@ func (s *Service) GiveNewPhone(ctx context.Context, d Desk, person uuid.UUID, ph
 	if err != nil {
 		return err
 	}
-	return postgres.InTx(ctx, s.pool, func(tx pgx.Tx) error {
-		return s.movePhone(ctx, tx, person, phone, audit.Entry{Reason: d.Reason})
-	})
+	var told func()
+	if err := postgres.InTx(ctx, s.pool, func(tx pgx.Tx) (err error) {
+		if err := s.movePhone(ctx, tx, person, phone, audit.Entry{Reason: d.Reason}); err != nil {
+			return err
+		}
+		told, err = s.endPerson(ctx, tx, person)
+		return err
+	}); err != nil {
+		return err
+	}
+	told()
+	return nil
 }
 
 // CorrectName corrects what a person is called. From then on they are found by the right name, and no longer by the wrong
@@ -83,6 +93,9 @@ func (s *Service) rename(ctx context.Context, tx pgx.Tx, person uuid.UUID, p loc
 	}
 	row, err := s.seal("persons", person, p.sealed)
 	if err != nil {
+		return err
+	}
+	if err := s.keepOnLists(ctx, tx, person); err != nil {
 		return err
 	}
 	if _, err := tx.Exec(ctx, `UPDATE persons SET self_index = $2, sealed = $3 WHERE person_id = $1`, person, self, row); err != nil {

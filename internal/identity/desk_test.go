@@ -2,7 +2,6 @@ package identity
 
 import (
 	"context"
-	"strings"
 	"testing"
 	"time"
 
@@ -129,62 +128,4 @@ func TestTheDeskSeesNamesakesAndSettlesThem(t *testing.T) {
 	if n := d.number(`SELECT count(*) FROM persons WHERE flagged_at IS NOT NULL`); n != 0 {
 		t.Errorf("%d flagged again", n)
 	}
-}
-
-func TestAListIsImportedWholeOrNotAtAll(t *testing.T) {
-	t.Parallel()
-	d := setup(t, func(r *Rules) { r.Scheme, r.Binding, r.List = SchemeList, BoundByList, "nurses" })
-	good := []ListRow{
-		{Line: 2, Number: "0012", Name: "홍길동", BirthDate: "1967-01-01", Phone: "010-2000-1000"},
-		{Line: 3, Number: "12", Name: "임꺽정", BirthDate: "1968-02-29", Phone: "010-2000-1001"},
-	}
-	bad := append([]ListRow{
-		{Line: 4, Number: " 00-12", Name: "장길산", BirthDate: "1969-01-01", Phone: "010-2000-1002"},
-		{Line: 5, Number: "0/13", Name: "1234", BirthDate: "1967-02-29", Phone: "02-123-4567"},
-		{Line: 6, Number: "0014", Name: "장길산", BirthDate: "1969-01-01"},
-		{Line: 7, Number: "0015", Name: "장길산", BirthDate: "19690101", Phone: "010-2000-1003"},
-	}, good...)
-	report, err := d.ImportList(t.Context(), "nurses", bad, false)
-	if err != nil || report.Applied || report.Checksum != "" {
-		t.Fatalf("%+v, %v", report, err)
-	}
-	var told []string
-	for _, f := range report.Faults {
-		told = append(told, strings.Join([]string{string(rune('0' + f.Line)), f.Column, f.Problem}, " "))
-		if strings.Contains(f.Problem, "길산") || strings.Contains(f.Problem, "0013") {
-			t.Errorf("a fault repeats the row: %s", f.Problem)
-		}
-	}
-	all := strings.Join(told, "\n")
-	for _, want := range []string{"2  is the same entry as line 4", "5 number", "5 name", "5 birth_date", "5 phone", "6 phone is missing", "7 birth_date"} {
-		if !strings.Contains(all, want) {
-			t.Errorf("nothing says %q in\n%s", want, all)
-		}
-	}
-	if len(report.Faults) != 7 || d.number(`SELECT count(*) FROM list_entries`) != 0 {
-		t.Errorf("%d faults:\n%s", len(report.Faults), all)
-	}
-
-	dry, err := d.ImportList(t.Context(), "nurses", good, true)
-	if err != nil || dry.Applied || dry.Added != 2 || d.number(`SELECT count(*) FROM list_entries`) != 0 {
-		t.Fatalf("dry: %+v, %v", dry, err)
-	}
-	done, err := d.ImportList(t.Context(), "nurses", []ListRow{good[1], good[0]}, false)
-	if err != nil || !done.Applied || done.Added != 2 || done.Checksum != dry.Checksum || d.number(`SELECT count(*) FROM list_entries`) != 2 {
-		t.Fatalf("applied: %+v after %+v, %v", done, dry, err)
-	}
-	changed := []ListRow{good[0], {Line: 3, Number: "0013", Name: "장길산", BirthDate: "1969-01-01", Phone: "010-2000-1001"}}
-	changed[0].Phone = "010-2000-1005"
-	next, err := d.ImportList(t.Context(), "nurses", changed, false)
-	if err != nil || next.Added != 1 || next.Changed != 1 || next.Removed != 1 || next.Kept != 0 || next.Checksum == done.Checksum {
-		t.Errorf("%+v, %v", next, err)
-	}
-	if again, err := d.ImportList(t.Context(), "nurses", changed, false); err != nil || again.Kept != 2 || again.Added+again.Changed+again.Removed != 0 {
-		t.Errorf("%+v, %v", again, err)
-	}
-	if other, err := d.ImportList(t.Context(), "doctors", nil, false); err != nil || other.Removed != 0 {
-		t.Errorf("%+v, %v", other, err)
-	}
-	_, err = d.ImportList(t.Context(), "", nil, false)
-	d.want(err, fault.CodeInvalidRequest)
 }

@@ -179,7 +179,7 @@ func (s *Service) ConfirmSignIn(ctx context.Context, r Return) (Session, error) 
 	}); err != nil {
 		return Session{}, err
 	}
-	return s.newSession(person)
+	return s.newSession(ctx, person)
 }
 
 // ActForSignIn exchanges a session for one of whoever the provider vouches for. It refuses like ConfirmSignIn, and with
@@ -198,7 +198,7 @@ func (s *Service) ActForSignIn(ctx context.Context, caller token.Session, r Retu
 	}); err != nil {
 		return Session{}, err
 	}
-	return s.actingSession(caller, person)
+	return s.actingSession(ctx, caller, person)
 }
 
 // vouched asks the provider who came back.

@@ -156,7 +156,7 @@ type lockedPerson struct {
 
 func (s *Service) lockPerson(ctx context.Context, tx pgx.Tx, id uuid.UUID) (p lockedPerson, err error) {
 	var row []byte
-	err = tx.QueryRow(ctx, `SELECT scheme, phone_index, sealed FROM persons WHERE person_id = $1 FOR UPDATE`, id).
+	err = tx.QueryRow(ctx, `SELECT scheme, phone_index, sealed FROM persons WHERE person_id = $1 AND forgotten_at IS NULL FOR UPDATE`, id).
 		Scan(&p.scheme, &p.phoneIndex, &row)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return lockedPerson{}, fault.New(fault.NotFound, fault.CodeNotFound)
@@ -221,6 +221,9 @@ func (s *Service) rewrite(ctx context.Context, tx pgx.Tx, id uuid.UUID, c sealed
 	}
 	if taken {
 		return possiblyRegistered()
+	}
+	if err := s.keepOnLists(ctx, tx, id); err != nil {
+		return err
 	}
 	var ordinal *int16 // the one that they have, where they stay
 	if !bytes.Equal(before, phoneIndex) {

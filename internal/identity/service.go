@@ -45,6 +45,8 @@ type Rules struct {
 	// MinorAge is the age (in completed years) from which somebody can't be declared any more and verifies for themself.
 	MinorAge int
 	Provider ProviderRules
+	// ListsConfirmed is how recently an instance must have looked which lists have changed, to believe what sessions say.
+	ListsConfirmed time.Duration
 }
 
 // Binding is what ties a national id, or an entry of a list, to whoever gives it: an SMS alone proves only a phone.
@@ -87,6 +89,7 @@ type Service struct {
 	rules  Rules
 	log    *slog.Logger
 	ended  endedSessions
+	lists  listMemory
 	audit  *audit.Log
 	// provider is nil where nobody signs in at one.
 	provider *provider
@@ -154,13 +157,21 @@ type Session struct {
 	DeviceExpiresAt time.Time
 }
 
-func (s *Service) newSession(p Person) (Session, error) {
+func (s *Service) newSession(ctx context.Context, p Person) (Session, error) {
 	now := s.clock.Real()
-	expires := now.Add(s.rules.SessionLifetime)
-	text, err := s.tokens.SealSession(token.Session{
-		ID: uuid.New(), Person: p.ID, Actor: p.ID, BirthDate: p.BirthDate, IssuedAt: now, ExpiresAt: expires,
-	})
-	return Session{Token: text, ExpiresAt: expires, Person: p}, err
+	return s.sessionOf(ctx, p, token.Session{ID: uuid.New(), Actor: p.ID, IssuedAt: now, ExpiresAt: now.Add(s.rules.SessionLifetime)})
+}
+
+// sessionOf makes the session t of a person, with the lists that they are on.
+func (s *Service) sessionOf(ctx context.Context, p Person, t token.Session) (Session, error) {
+	t.Person, t.BirthDate = p.ID, p.BirthDate
+	if m, _, err := s.memberships(ctx, p.ID); err == nil {
+		t.Lists, t.ListsRevision = m.bits(), m.revision
+	} else { // they are verified all the same, and lists are asked when they are needed
+		s.log.Debug("a session begins without lists", "error", err)
+	}
+	text, err := s.tokens.SealSession(t)
+	return Session{Token: text, ExpiresAt: t.ExpiresAt, Person: p}, err
 }
 
 // Authenticate reads a session token: fault.CodeSessionRequired if it isn't one, fault.CodeSessionExpired if its time
@@ -170,7 +181,7 @@ func (s *Service) Authenticate(text string) (token.Session, error) {
 	if err != nil {
 		return token.Session{}, fault.New(fault.Unauthenticated, fault.CodeSessionRequired)
 	}
-	if !s.clock.Real().Before(t.ExpiresAt) || s.ended.has(t.ID) {
+	if !s.clock.Real().Before(t.ExpiresAt) || s.ended.has(t) {
 		return token.Session{}, fault.New(fault.Unauthenticated, fault.CodeSessionExpired)
 	}
 	return t, nil

@@ -226,7 +226,7 @@ func (s *Service) Confirm(ctx context.Context, id, guess, device string) (Sessio
 	if err != nil {
 		return Session{}, err
 	}
-	session, err := s.newSession(person)
+	session, err := s.newSession(ctx, person)
 	if err != nil {
 		return Session{}, err
 	}
@@ -284,6 +284,7 @@ func (s *Service) Forget(ctx context.Context) (rows int64, err error) {
 		`DELETE FROM code_budgets WHERE since < now() - interval '7 days'`,
 		`DELETE FROM declarations_refused WHERE day < current_date - 7`,
 		`DELETE FROM ended_sessions WHERE expires_at < now()`,
+		`DELETE FROM ended_people WHERE expires_at < now()`,
 	} {
 		tag, err := s.pool.Exec(ctx, statement)
 		if err != nil {

@@ -21,6 +21,8 @@ type Order struct {
 	// SeenSince: who was verified more recently may have a session, and may be about to book elsewhere. Real time.
 	SeenSince time.Time
 	Reason    string
+	// KeepList is the list by which this deployment knows people; empty where there is none. It outlives its campaigns.
+	KeepList string
 }
 
 // Forgotten says what a run forgot, or would.
@@ -30,6 +32,8 @@ type Forgotten struct {
 	Persons, Kept int64
 	// Messages about bookings of the campaign; they are deleted.
 	Messages int64
+	// Entries are those of lists of entitled people that no other campaign names; they are deleted.
+	Entries int64
 	// Bookings of the campaign stay, with the ids of persons whom nothing leads back to.
 	Bookings int64
 }
@@ -104,6 +108,9 @@ func count(ctx context.Context, tx pgx.Tx, o Order) (f Forgotten, err error) {
 				WHERE b.campaign_id = $2),
 			(SELECT count(*) FROM bookings WHERE campaign_id = $2)`, o.SeenSince, o.Campaign).
 		Scan(&f.Persons, &f.Kept, &f.Messages, &f.Bookings)
+	if err == nil {
+		f.Entries, err = countEntries(ctx, tx, o)
+	}
 	if err != nil {
 		return f, postgres.Unreachable(fmt.Errorf("counting: %w", err))
 	}
@@ -121,7 +128,7 @@ func Forget(ctx context.Context, pool *pgxpool.Pool, log *audit.Log, o Order) (f
 		if f, err = mark(ctx, tx, o); err != nil {
 			return err
 		}
-		entry.Details = map[string]any{"persons": f.Persons, "kept": f.Kept, "messages": f.Messages, "bookings": f.Bookings}
+		entry.Details = map[string]any{"persons": f.Persons, "kept": f.Kept, "messages": f.Messages, "bookings": f.Bookings, "list_entries": f.Entries}
 		return log.Append(ctx, tx, entry)
 	})
 	if err != nil {
@@ -146,7 +153,9 @@ func Forget(ctx context.Context, pool *pgxpool.Pool, log *audit.Log, o Order) (f
 			// What finds a person is replaced too: a keyed hash of a name still is that name to whoever has the key.
 			tag, err := tx.Exec(ctx, `
 				WITH gone AS (SELECT person_id FROM persons p WHERE `+over+` LIMIT $2 FOR UPDATE SKIP LOCKED),
-				bonds AS (DELETE FROM beneficiaries b USING gone WHERE gone.person_id IN (b.person_id, b.actor_id))
+				bonds AS (DELETE FROM beneficiaries b USING gone WHERE gone.person_id IN (b.person_id, b.actor_id)),
+				-- Whoever is on a list that stays is found anew, as somebody else.
+				entries AS (UPDATE list_entries e SET person_id = NULL FROM gone WHERE e.person_id = gone.person_id)
 				UPDATE persons p SET sealed = '', lookup = uuid_send(gen_random_uuid()), phone_index = NULL, phone_ordinal = NULL,
 					self_index = NULL, contact_id = NULL, flagged_at = NULL, forgotten_at = now()
 				FROM gone WHERE p.person_id = gone.person_id`, o.SeenSince, batch)
@@ -158,7 +167,11 @@ func Forget(ctx context.Context, pool *pgxpool.Pool, log *audit.Log, o Order) (f
 	if err != nil {
 		return f, err
 	}
-	entry.Act, entry.Details = "campaign.forgotten", map[string]any{"persons": f.Persons, "messages": f.Messages}
+	if f.Entries, err = forgetLists(ctx, pool, o); err != nil {
+		return f, err
+	}
+	entry.Act = "campaign.forgotten"
+	entry.Details = map[string]any{"persons": f.Persons, "messages": f.Messages, "list_entries": f.Entries}
 	return f, log.Record(ctx, entry)
 }
 

@@ -61,6 +61,52 @@ func (s *Service) Alternatives(_ context.Context, c *campaign.Campaign, wanted P
 	return found
 }
 
+// Room are the slots with room at a site that somebody may have instead of another, between two days, the nearest in time
+// first; those that a live hold keeps aren't free. It asks no store.
+func (s *Service) Room(c *campaign.Campaign, site string, instead Place, from, to civil.Date, most int) []Available {
+	sh := (*s.shelves.Load())[c.ID]
+	if sh == nil {
+		return nil
+	}
+	b := sh.board.Load()
+	if b == nil {
+		return nil
+	}
+	return sh.nearest(b, site, wish{
+		Place: instead, campaign: c, now: s.clock.Now(),
+		from: civil.Midnight(from, c.Location), to: civil.Midnight(civil.AddDays(to, 1), c.Location),
+	}, most)
+}
+
+// Near are the other sites of a site's region, the nearest first; those without a position come last.
+func Near(sites *campaign.Sites, site string) []campaign.Site {
+	here, ok := sites.Get(site)
+	if !ok {
+		return nil
+	}
+	others := slices.DeleteFunc(sites.In(here.Region), func(s campaign.Site) bool { return s.ID == site })
+	slices.SortStableFunc(others, func(a, b campaign.Site) int { return cmp.Compare(distance(here, a), distance(here, b)) })
+	return others
+}
+
+// SlotsOf are all slots of a site on a day, by their start.
+func (s *Service) SlotsOf(c *campaign.Campaign, site string, day civil.Date) []Place {
+	sh := (*s.shelves.Load())[c.ID]
+	if sh == nil {
+		return nil
+	}
+	b := sh.board.Load()
+	if b == nil {
+		return nil
+	}
+	var on []Place
+	for _, p := range b.directory.between(b.directory.at(site), civil.Midnight(day, c.Location), civil.Midnight(civil.AddDays(day, 1), c.Location)) {
+		on = append(on, b.directory.place(int(p)))
+	}
+	slices.SortFunc(on, func(a, b Place) int { return a.StartsAt.Compare(b.StartsAt) })
+	return on
+}
+
 // wish is a slot that somebody wanted, and between which instants they may have another.
 type wish struct {
 	Place

@@ -168,6 +168,16 @@ func (s *Service) Approve(ctx context.Context, id uuid.UUID, by Key) (a Approval
 	return a, err
 }
 
+// SamePerson tells whether two keys are one, or either has made the other, itself or by keys in between: then they are no two
+// persons.
+func (s *Service) SamePerson(ctx context.Context, one, other string) (yes bool, err error) {
+	err = postgres.InTx(ctx, s.pool, func(tx pgx.Tx) error {
+		yes, err = related(ctx, tx, one, other)
+		return err
+	})
+	return yes, err
+}
+
 // related tells whether two keys are one, or one of them comes from the other.
 func related(ctx context.Context, tx pgx.Tx, one, other string) (yes bool, err error) {
 	if err := tx.QueryRow(ctx, `

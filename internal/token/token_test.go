@@ -69,9 +69,14 @@ func dates() *rapid.Generator[civil.Date] {
 
 func sessions() *rapid.Generator[token.Session] {
 	return rapid.Custom(func(t *rapid.T) token.Session {
+		revision, lists := rapid.Int64().Draw(t, "revision"), uint64(0)
+		if revision != 0 {
+			lists = rapid.Uint64().Draw(t, "lists")
+		}
 		return token.Session{
 			ID: ids().Draw(t, "session"), Person: ids().Draw(t, "person"), Actor: ids().Draw(t, "actor"),
 			BirthDate: dates().Draw(t, "birth"), IssuedAt: instants().Draw(t, "issued"), ExpiresAt: instants().Draw(t, "expires"),
+			Lists: lists, ListsRevision: revision,
 		}
 	})
 }

@@ -261,6 +261,65 @@ var examples = map[string]example{
 		},
 		answeredAgain: true, anywhere: "the other campaign may have its own words too",
 	},
+	"listListImports": {prepare: imported},
+	"getListImport":   {prepare: imported},
+	"importList": {
+		prepare: func(*testing.T, *world, *jaritest.Citizen) (any, map[string]string) {
+			return jaritest.List(oneNurse), map[string]string{"list": "nurses"}
+		},
+		answeredAgain: true, anew: true, // another import
+	},
+	"withdrawListImport": {prepare: imported},
+	"signOffList": {
+		prepare: func(t *testing.T, w *world, _ *jaritest.Citizen) (any, map[string]string) {
+			i := w.imported(t)
+			return map[string]any{"checksum": i.Checksum}, map[string]string{"list": i.List, "import": i.ImportId}
+		},
+		answeredAgain: true, // the same answer
+	},
+	"removeList": {
+		prepare: func(t *testing.T, w *world, _ *jaritest.Citizen) (any, map[string]string) {
+			i := w.imported(t)
+			q := jaritest.JSON(http.MethodPost, "/admin/v1/lists/nurses/imports/"+i.ImportId+"/sign-off", map[string]any{"checksum": i.Checksum})
+			w.Send(t, q.With("Authorization", "Bearer "+w.keys["publisher"])).Want(t, http.StatusOK)
+			return nil, map[string]string{"list": i.List}
+		},
+		anew: true, // another removal that waits
+	},
+	"saveDraft": {
+		prepare: func(t *testing.T, w *world, _ *jaritest.Citizen) (any, map[string]string) {
+			run(t, w, `DELETE FROM campaign_drafts`)
+			return map[string]any{"campaign": w.Campaign}, nil
+		},
+		again: draftChanged, elsewhere: verdict{http.StatusBadRequest, fault.CodeInvalidRequest},
+	},
+	"getDraft":     {prepare: drafted, elsewhere: noDraft},
+	"previewDraft": {prepare: drafted, elsewhere: noDraft},
+	"dropDraft":    {prepare: drafted, again: noDraft, elsewhere: noDraft},
+	"publishDraft": {
+		prepare: drafted, elsewhere: noDraft,
+		answer: verdict{http.StatusConflict, fault.CodeNotPublishable},
+	},
+	"listFlagged": {anew: true}, // each look is in the audit
+	"settlePerson": {
+		prepare: func(t *testing.T, w *world, by *jaritest.Citizen) (any, map[string]string) {
+			run(t, w, `UPDATE persons SET flagged_at = now() WHERE person_id = $1`, w.personOf(t, by))
+			return map[string]any{"reason": atTheDesk}, map[string]string{"person": w.personOf(t, by).String()}
+		},
+		again: verdict{http.StatusNotFound, fault.CodeNotFound}, answeredAgain: true,
+	},
+	"giveNewPhone": {
+		prepare: func(t *testing.T, w *world, by *jaritest.Citizen) (any, map[string]string) {
+			return map[string]any{"phone": w.NewPhone(), "reason": atTheDesk}, map[string]string{"person": w.personOf(t, by).String()}
+		},
+		anew: true, // the audit says that somebody gave it again
+	},
+	"correctName": {
+		prepare: func(t *testing.T, w *world, by *jaritest.Citizen) (any, map[string]string) {
+			return map[string]any{"name": "남궁달", "reason": atTheDesk}, map[string]string{"person": w.personOf(t, by).String()}
+		},
+		anew: true, // the audit says that somebody corrected it again
+	},
 	"createKey": {
 		prepare: func(*testing.T, *world, *jaritest.Citizen) (any, map[string]string) {
 			return map[string]any{"name": "another", "role": "viewer"}, nil
@@ -333,5 +392,46 @@ func bookingAnew(t *testing.T, w *world, s subject) []way {
 		{name: "a slot that isn't there", ask: ask(anew, "999999999"), want: verdict{http.StatusNotFound, fault.CodeSlotNotFound}},
 		{name: "a slot that isn't an id", ask: ask(anew, "1 OR 1=1"), want: verdict{http.StatusNotFound, fault.CodeSlotNotFound}},
 		{name: "the hold of another moved along", ask: ask(s.by, slots[1].ID, "instead_of", theirs.HoldId, "replaces", theirs.HoldId), want: noBooking},
+	}
+}
+
+// oneNurse is a list of one.
+const oneNurse = "name,birth_date,phone\n홍길동,1990-05-05,010-2000-1000\n"
+
+// atTheDesk is why the desk does something.
+const atTheDesk = "showed an identity card"
+
+var (
+	draftChanged = verdict{http.StatusPreconditionFailed, fault.CodeDraftChanged}
+	noDraft      = verdict{http.StatusNotFound, fault.CodeDraftNotFound}
+)
+
+// imported is a list that waits for its sign-off.
+func (w *world) imported(t *testing.T) (i httpapi.ListImport) {
+	t.Helper()
+	q := jaritest.CSV("/admin/v1/lists/nurses/imports", oneNurse)
+	w.Send(t, q.With("Authorization", "Bearer "+w.keys["editor"])).Want(t, http.StatusCreated).Into(t, &i)
+	return i
+}
+
+func imported(t *testing.T, w *world, _ *jaritest.Citizen) (any, map[string]string) {
+	t.Helper()
+	i := w.imported(t)
+	return nil, map[string]string{"list": i.List, "import": i.ImportId}
+}
+
+// drafted is a draft that isn't right yet, as whoever has seen it.
+func drafted(t *testing.T, w *world, _ *jaritest.Citizen) (any, map[string]string) {
+	t.Helper()
+	run(t, w, `DELETE FROM campaign_drafts`)
+	q := jaritest.JSON(http.MethodPut, "/admin/v1/campaigns/"+w.Campaign+"/draft", map[string]any{"campaign": w.Campaign})
+	got := w.Send(t, q.With("Authorization", "Bearer "+w.keys["editor"])).Want(t, http.StatusCreated)
+	return nil, map[string]string{"If-Match": got.Header.Get("ETag")}
+}
+
+func run(t *testing.T, w *world, statement string, args ...any) {
+	t.Helper()
+	if _, err := w.Pool.Exec(t.Context(), statement, args...); err != nil {
+		t.Fatal(err)
 	}
 }

@@ -118,6 +118,11 @@ func (w *world) subject(t *testing.T, o jaritest.Operation, x example) (subject,
 		return s, err
 	}
 	s.right = jaritest.JSON(o.Method, path, body)
+	for _, p := range s.spec.Parameters { // such as If-Match, which prepare knows
+		if value, known := s.values[p.Value.Name]; known && p.Value.In == openapi3.ParameterInHeader {
+			s.right = s.right.With(p.Value.Name, value)
+		}
+	}
 	switch {
 	case isRole(o.Guard):
 		s.right = s.right.With("Authorization", "Bearer "+w.keys[o.Guard])

@@ -447,6 +447,24 @@ var refusals = map[fault.Code]refusal{
 	fault.CodePlanApplied:  {ask: applying(`UPDATE plans SET applied_by = 'another', applied_at = now()`)},
 	fault.CodePlanDiffers:  {ask: applying(`UPDATE plans SET checksum = repeat('0', 64)`)},
 	fault.CodePlanOutdated: {ask: applying(`UPDATE sites SET address = 'elsewhere'`)},
+	fault.CodeListNotFound: {ask: func(t *testing.T, s *jaritest.Server) jaritest.Request {
+		return jaritest.JSON(http.MethodDelete, "/admin/v1/lists/nobodys", nil).With("Authorization", "Bearer "+s.AdminKey(t, "editor"))
+	}},
+	fault.CodeImportNotFound: {ask: func(t *testing.T, s *jaritest.Server) jaritest.Request {
+		return jaritest.JSON(http.MethodGet, "/admin/v1/lists/nobodys/imports/nothing", nil).With("Authorization", "Bearer "+s.AdminKey(t, "viewer"))
+	}},
+	fault.CodeRowsRefused: {ask: func(t *testing.T, s *jaritest.Server) jaritest.Request {
+		return jaritest.CSV("/admin/v1/lists/refused/imports", "name,birth_date,phone\n1,2,3\n").With("Authorization", "Bearer "+s.AdminKey(t, "editor"))
+	}},
+	fault.CodeChecksumDiffers:  {ask: signingOff(strings.Repeat("0", 24), ``)},
+	fault.CodeImportOver:       {ask: signingOff("", `UPDATE list_imports SET state = 'withdrawn', settled_by = 'another', settled_at = now()`)},
+	fault.CodeChangedMeanwhile: {ask: signingOff("", `UPDATE list_imports SET based_on = 99`)},
+	fault.CodeDraftNotFound: {ask: func(t *testing.T, s *jaritest.Server) jaritest.Request {
+		return administer(t, s, http.MethodGet, "/draft", nil)
+	}},
+	fault.CodeDraftChanged: {ask: func(t *testing.T, s *jaritest.Server) jaritest.Request {
+		return administer(t, s, http.MethodPut, "/draft", map[string]any{"campaign": s.Campaign}).With("If-Match", `"999"`)
+	}},
 	fault.CodeVersionMoved: {ask: func(t *testing.T, s *jaritest.Server) jaritest.Request {
 		d := published(t, s)
 		d["hold_seconds"] = 600
@@ -681,5 +699,25 @@ func wantWords(t *testing.T, p httpapi.Problem, korean bool) {
 	}
 	if unexpected := p.Title == "예상하지 못한 오류가 발생했습니다." || p.Title == "Something unexpected happened."; unexpected != (p.Code == "internal") {
 		t.Errorf("%s has the words of another code: %q", p.Code, p.Title)
+	}
+}
+
+// signingOff is a request to sign a list off, with another checksum than its own where one is given, after something was done
+// to its import.
+func signingOff(checksum, statement string) func(*testing.T, *jaritest.Server) jaritest.Request {
+	return func(t *testing.T, s *jaritest.Server) jaritest.Request {
+		t.Helper()
+		list := "list-" + s.NewPhone()
+		var i httpapi.ListImport
+		s.Send(t, jaritest.CSV("/admin/v1/lists/"+list+"/imports", "name,birth_date,phone\n홍길동,1990-05-05,010-2000-1000\n").
+			With("Authorization", "Bearer "+s.AdminKey(t, "editor"))).Want(t, http.StatusCreated).Into(t, &i)
+		if statement != "" {
+			run(t, s, statement+` WHERE list = '`+list+`'`)
+		}
+		if checksum == "" {
+			checksum = i.Checksum
+		}
+		return jaritest.JSON(http.MethodPost, "/admin/v1/lists/"+list+"/imports/"+i.ImportId+"/sign-off", map[string]any{"checksum": checksum}).
+			With("Authorization", "Bearer "+s.AdminKey(t, "publisher"))
 	}
 }

@@ -51,6 +51,24 @@ func WithRooms(rooms string) Option {
 	}
 }
 
+// WithNurses publishes the small campaign with a wave more, for those on the list "nurses", whoever they are otherwise, who may
+// book when the clock begins.
+func WithNurses() Option {
+	return func(s *setup) {
+		s.files = smallCampaign()
+		s.files.(fstest.MapFS)["campaign.yaml"].Data = []byte(strings.Replace(smallDocument, "sites: sites.csv\n", `  - wave: N
+    title: {ko: 간호사, en: Nurses}
+    who_in_words: {ko: 명단에 있는 간호사, en: If you are on the list of nurses}
+    who: {in_list: nurses}
+    opens_at: "2021-07-14T20:00:00+09:00"
+    closes_at: "2021-07-24T18:00:00+09:00"
+    slots: {from: "2021-07-26", to: "2021-08-14"}
+sites: sites.csv
+`, 1) + `  - {name: N, birth_date: "1990-05-05", lists: [nurses], at: "2021-07-19T19:58:00+09:00", expect: "yes", wave: N}
+`)
+	}
+}
+
 func smallCampaign() fstest.MapFS {
 	return fstest.MapFS{
 		"campaign.yaml": {Data: []byte(smallDocument)},

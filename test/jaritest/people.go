@@ -3,10 +3,12 @@ package jaritest
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
 
+	"jari/internal/audit"
 	"jari/internal/identity"
 	"jari/internal/keys"
 )
@@ -25,9 +27,37 @@ func (s *Server) People(t testing.TB) *identity.Service {
 	}
 	return identity.NewService(s.Pool, s.clock, s.Tokens(t), data, index, noCodes{}, identity.Rules{
 		Scheme: s.cfg.IdentityScheme, Binding: identity.Binding(s.cfg.IdentityBinding), List: s.cfg.IdentityList,
-		PersonsPerPhone: s.cfg.PersonsPerPhone,
+		PersonsPerPhone: s.cfg.PersonsPerPhone, Provider: identity.ProviderRules{Issuer: s.cfg.OIDCIssuer},
 		Phones:          identity.PhoneRules{Region: s.cfg.PhoneRegion, Regions: s.cfg.PhoneRegions},
 	}, slog.New(slog.NewTextHandler(s.Log, nil)))
+}
+
+// Entitle makes a list consist of these rows: imported by one, signed off by another. Without rows the list is removed. It
+// counts at once on this instance.
+func (s *Server) Entitle(t testing.TB, list string, rows ...identity.ListRow) identity.ListImport {
+	t.Helper()
+	ctx := audit.With(t.Context(), audit.KeyActor("one"), "192.0.2.7")
+	people, vary := s.People(t), 0
+	staged, err := people.RemoveList(ctx, list, "one")
+	if len(rows) > 0 {
+		staged, err = people.StageList(ctx, identity.ListFile{
+			List: list, NumberDigits: &vary, By: "one", Rows: func(yield func(identity.ListRow, error) bool) {
+				for row := range slices.Values(rows) {
+					if !yield(row, nil) {
+						return
+					}
+				}
+			},
+		})
+	}
+	if err == nil {
+		staged, err = people.SignOff(ctx, list, staged.ID.String(), staged.Checksum, "another")
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Refresh(t)
+	return staged
 }
 
 // noCodes is for verbs that send none.

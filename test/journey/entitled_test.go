@@ -16,10 +16,7 @@ func entitled(t *testing.T, scheme string, rows ...identity.ListRow) *jaritest.S
 	t.Helper()
 	s := jaritest.Start(t, jaritest.WithEnvironment("JARI_IDENTITY_SCHEME", scheme),
 		jaritest.WithEnvironment("JARI_IDENTITY_BINDING", "list"), jaritest.WithEnvironment("JARI_IDENTITY_LIST", "nurses"))
-	report, err := s.People(t).ImportList(t.Context(), "nurses", rows, false)
-	if err != nil || !report.Applied {
-		t.Fatalf("%+v, %v", report, err)
-	}
+	s.Entitle(t, "nurses", rows...)
 	return s
 }
 
@@ -120,8 +117,8 @@ func sameEntitlementTwice(t *testing.T) {
 	}
 	s.CheckBooks(t)
 	// Taken off the list, nobody verifies by it any more; what was booked stays.
-	if report, err := s.People(t).ImportList(t.Context(), "nurses", nil, false); err != nil || report.Removed != 1 {
-		t.Fatalf("%+v, %v", report, err)
+	if removed := s.Entitle(t, "nurses"); removed.Removed != 1 {
+		t.Fatalf("%+v", removed)
 	}
 	s.Do(t, http.MethodPost, "/v1/verifications", claims(nurse)).Want(t, http.StatusForbidden, fault.CodeNotOnList)
 	if seen := first.Booking(t); seen.Status != "active" {

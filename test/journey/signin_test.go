@@ -216,9 +216,7 @@ func TestAProviderBindsANumber(t *testing.T) {
 		p := oidctest.Start(t)
 		s := atProvider(t, p, "JARI_IDENTITY_SCHEME", "list", "JARI_IDENTITY_BINDING", "provider", "JARI_IDENTITY_LIST", "nurses",
 			"JARI_OIDC_NUMBER_CLAIM", "staff_number")
-		if r, err := s.People(t).ImportList(t.Context(), "nurses", []identity.ListRow{{Line: 2, Number: "0012", Name: "남궁별이", BirthDate: jaritest.BornForE3}}, false); err != nil || !r.Applied {
-			t.Fatalf("%+v, %v", r, err)
-		}
+		s.Entitle(t, "nurses", identity.ListRow{Line: 2, Number: "0012", Name: "남궁별이", BirthDate: jaritest.BornForE3})
 		for number, code := range map[any]fault.Code{"0012": "", "12": fault.CodeNotOnList, 12: fault.CodeSignInIncomplete, "": fault.CodeSignInIncomplete} {
 			in := began(t, s)
 			state, given := p.Agree(t, in.RedirectUrl, oidctest.User{Subject: "1", Claims: map[string]any{

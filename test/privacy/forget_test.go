@@ -15,6 +15,7 @@ import (
 
 	"jari/internal/config"
 	"jari/internal/fault"
+	"jari/internal/identity"
 	"jari/internal/keys"
 	"jari/internal/privacy"
 	"jari/test/jaritest"
@@ -243,4 +244,40 @@ func rotate(t *testing.T, line string, purpose keys.Purpose, step keys.Step) str
 		t.Fatal(err)
 	}
 	return next
+}
+
+func TestForgettingACampaignForgetsItsLists(t *testing.T) {
+	t.Parallel()
+	s := jaritest.Start(t, jaritest.WithNurses())
+	nurse := s.Stranger("1990-05-06")
+	s.Entitle(t, "nurses", identity.ListRow{Line: 2, Name: nurse.Name, BirthDate: nurse.BirthDate, Phone: nurse.Phone})
+	s.Entitle(t, "doctors", identity.ListRow{Line: 2, Name: nurse.Name, BirthDate: nurse.BirthDate, Phone: nurse.Phone})
+	nurse.Verify(t)
+	nurse.Admit(t)
+	nurse.MustHold(t, s.Slot(t, jaritest.SiteOfFew, dayE3))
+	entries := func(list string) (n int) {
+		t.Helper()
+		if err := s.Pool.QueryRow(t.Context(), `
+			SELECT (SELECT count(*) FROM list_entries WHERE list = $1) + (SELECT count(*) FROM list_imports WHERE list = $1)`, list).Scan(&n); err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	office := s.Office(t)
+	plan, err := office.PlanForgetting(t.Context(), s.Campaign)
+	if err != nil || plan.Entries != 1 || entries("nurses") != 2 {
+		t.Fatalf("the plan is %+v, %v", plan, err)
+	}
+	done, err := office.ForgetCampaign(t.Context(), s.Campaign, "retention is over")
+	if err != nil || done.Entries != 1 {
+		t.Fatalf("what was done is %+v, %v", done, err)
+	}
+	if entries("nurses") != 0 || entries("doctors") != 2 {
+		t.Errorf("%d of the campaign's list, %d of another", entries("nurses"), entries("doctors"))
+	}
+	// Nobody is believed to be on it, whatever their session says.
+	s.Refresh(t)
+	if got := nurse.Hold(t, s.Slot(t, jaritest.SiteOfMany, dayE3)); got.Code != fault.CodeNotEligible {
+		t.Errorf("%d %s", got.Status, got.Code)
+	}
 }

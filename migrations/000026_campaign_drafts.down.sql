@@ -1,0 +1,2 @@
+DROP SEQUENCE campaign_draft_revisions;
+DROP TABLE campaign_drafts;
