@@ -70,12 +70,12 @@ func (s *Service) Import(ctx context.Context, list, id string) (ListImport, erro
 	return readImport(ctx, s.pool, list, id, "")
 }
 
-// querier is a pool or a transaction.
-type querier interface {
+// rowReader is a pool or a transaction.
+type rowReader interface {
 	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
 }
 
-func readImport(ctx context.Context, from querier, list, id, lock string) (ListImport, error) {
+func readImport(ctx context.Context, from rowReader, list, id, lock string) (ListImport, error) {
 	parsed, err := uuid.Parse(id)
 	if err != nil {
 		return ListImport{}, fault.New(fault.NotFound, fault.CodeImportNotFound)
