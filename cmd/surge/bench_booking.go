@@ -52,7 +52,7 @@ const (
 	partLowSingle       = "real_low_single"
 )
 
-// inTurns are the parts that take turns, in their order within a round.
+// inTurns are the parts that take turns, in their order within a round; every second round goes back.
 var inTurns = []string{partEmpty, partRealSpread, partRealHot, partNaiveHot, partNaiveSpread}
 
 // Shares of the peak at which latencies are measured.
@@ -203,7 +203,12 @@ func (b *bench) measure(ctx context.Context, log *slog.Logger) error {
 		return err
 	}
 	for round := range b.Rounds {
-		for _, name := range inTurns {
+		turns := slices.Clone(inTurns)
+		if round%2 == 1 {
+			// A machine that is fast at first, or gets slower, treats the first and the last alike.
+			slices.Reverse(turns)
+		}
+		for _, name := range turns {
 			if err := b.peak(ctx, name, round); err != nil {
 				return fmt.Errorf("%s: %w", name, err)
 			}

@@ -77,6 +77,12 @@ var mutants = []mutant{
 		cells: []string{"none"},
 	},
 	{
+		name:  "a call forgets what it placed itself",
+		edits: []edit{{filePlace, "counts[holds] = not live and held + 1 or nil", "counts[holds] = held"}},
+		cells: []string{"none"},
+		tests: []mutantTest{{pkgSlot, "TestACallOfManyDoesWhatAsManyCallsDo"}},
+	},
+	{
 		name:  "a hold that was given up is booked",
 		edits: []edit{{fileDecide, "if r.givenUp {", "if false {"}},
 		tests: []mutantTest{{pkgBooking, "TestVerdicts"}},

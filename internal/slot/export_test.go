@@ -2,7 +2,10 @@ package slot
 
 import (
 	"context"
+	"errors"
 	"unsafe"
+
+	"github.com/google/uuid"
 )
 
 // BytesPerSlot is what the directory and the rows take for a slot, without those of its site.
@@ -36,3 +39,30 @@ func (s *Service) Drop(name Name) {
 	s.views.Invalidate(name)
 	s.views.CleanUp()
 }
+
+// PlaceTogether places holds with the given ids in one call of the script and returns its words. prior are the slots of the
+// holds that are to be given up.
+func (s *Service) PlaceTogether(ids []uuid.UUID, wishes []Wish, prior []int64) (words []string, err error) {
+	group := make([]*placing, len(wishes))
+	for i, w := range wishes {
+		p := s.placement(w)
+		p.ID, p.priorSlot = ids[i], prior[i]
+		group[i] = &placing{placement: p, ctx: context.Background(), done: make(chan struct{})}
+	}
+	if unknown := s.placer.pipeline(group, true); len(unknown) > 0 {
+		return nil, errors.New("Redis doesn't know what was sent to it")
+	}
+	for _, w := range group {
+		err = errors.Join(err, w.err)
+		words = append(words, w.outcome.code)
+	}
+	return words, err
+}
+
+// Held is how many holds of a slot Redis remembers.
+func (s *Service) Held(ctx context.Context, campaignID string, id int64) (int64, error) {
+	return s.redis.ZCard(ctx, holdsKey(campaignID, id)).Result()
+}
+
+// AllowPlacements sets how many holds a person may place.
+func (s *Service) AllowPlacements(n int) { s.limits.Placements = n }

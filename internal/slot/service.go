@@ -127,14 +127,7 @@ type Wish struct {
 // Place holds a slot for a person, or refuses: slot_full, slot_closed, holds_other (with the hold), hold_ending,
 // hold_limit, overloaded when too many wait already, or store_unavailable when Redis can't be reached.
 func (s *Service) Place(ctx context.Context, w Wish) (Hold, error) {
-	p := placement{
-		Hold: Hold{
-			ID: newID(), Campaign: w.Campaign.ID, Slot: w.Slot.ID, Person: w.Person, Actor: w.Actor,
-			Replaces: w.Replaces, Wave: w.Wave, RulesVersion: w.RulesVersion, JudgedAt: w.JudgedAt,
-		},
-		ttl: w.Campaign.Hold(), limit: s.limits.Placements, window: s.limits.Window,
-		insteadOf: w.InsteadOf,
-	}
+	p := s.placement(w)
 	// The copy may be missing once, and the person's hold may move to another slot between two asks; more than that
 	// means that something is at odds with itself.
 	looked := false
@@ -174,6 +167,18 @@ func (s *Service) Place(ctx context.Context, w Wish) (Hold, error) {
 		}
 	}
 	return Hold{}, fmt.Errorf("the copy of slot %d doesn't stay in Redis", p.Slot)
+}
+
+// placement is what Redis is asked for.
+func (s *Service) placement(w Wish) placement {
+	return placement{
+		Hold: Hold{
+			ID: newID(), Campaign: w.Campaign.ID, Slot: w.Slot.ID, Person: w.Person, Actor: w.Actor,
+			Replaces: w.Replaces, Wave: w.Wave, RulesVersion: w.RulesVersion, JudgedAt: w.JudgedAt,
+		},
+		ttl: w.Campaign.Hold(), limit: s.limits.Placements, window: s.limits.Window,
+		insteadOf: w.InsteadOf,
+	}
 }
 
 // slotKey is a slot of a campaign.

@@ -15,6 +15,7 @@
 -- Returns for each slot 0 if the copy was as new already, 1 if there was none, 2 if there was an older one.
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
+local instant = whole(now)
 local results, changed = {}, {}
 local k, a = 2, 5
 while a <= #ARGV do
@@ -41,15 +42,17 @@ while a <= #ARGV do
     if not mine or mine.hold == '' or mine.hold == hold then
       if booked == '1' then
         mine = without_hold(mine, 'booked')
-        write_person(person, mine, math.max(now + ARGV[2], mine.window))
+        write_person(person, mine, math.max(now + ARGV[2], tonumber(mine.window)))
       elseif mine and mine.hold == hold then
         write_person(person, without_hold(mine, 'none'))
       end
     end
   end
   if result == 2 or dropped > 0 or (result == 1 and ARGV[4] ~= '1') then
-    redis.call('ZREMRANGEBYSCORE', holds, '-inf', now) -- holds that are over
-    changed[#changed + 1] = now
+    if version % 8 == 0 then
+      redis.call('ZREMRANGEBYSCORE', holds, '-inf', instant) -- holds that are over: nobody counts them, so there is time
+    end
+    changed[#changed + 1] = instant
     changed[#changed + 1] = id
   end
   results[#results + 1] = result

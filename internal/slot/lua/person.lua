@@ -6,6 +6,13 @@
 -- state       held, released, booked (no hold, but an active booking), or none
 -- placed, expires, window   instants in ms; window is when the placements are counted anew
 -- told        what else the hold's token says, which nobody here reads; the only field that may have a bar in it
+--
+-- All fields are texts, and numbers only where something is computed of them. What is computed goes back as whole(number):
+-- Lua would print it as a fraction, which costs as much as a small command.
+local function whole(n)
+  return string.format('%d', n)
+end
+
 local function read_person(key)
   local text = redis.call('GET', key)
   if not text then
@@ -14,7 +21,6 @@ local function read_person(key)
   local p = {}
   p.state, p.hold, p.slot, p.placed, p.expires, p.replaces, p.placements, p.window, p.told =
     string.match(text, '^(%a+)|([^|]*)|([^|]*)|([^|]*)|([^|]*)|([^|]*)|([^|]*)|([^|]*)|(.*)$')
-  p.expires, p.placements, p.window = tonumber(p.expires), tonumber(p.placements), tonumber(p.window)
   return p
 end
 
@@ -22,7 +28,7 @@ end
 local function write_person(key, p, until_ms)
   local text = table.concat({p.state, p.hold, p.slot, p.placed, p.expires, p.replaces, p.placements, p.window, p.told}, '|')
   if until_ms then
-    redis.call('SET', key, text, 'PXAT', until_ms)
+    redis.call('SET', key, text, 'PXAT', whole(until_ms))
   else
     redis.call('SET', key, text, 'KEEPTTL')
   end
@@ -32,6 +38,6 @@ end
 local function without_hold(p, state)
   return {
     state = state, hold = '', slot = '', placed = '', expires = '', replaces = '',
-    placements = p and p.placements or 0, window = p and p.window or 0, told = '',
+    placements = p and p.placements or '0', window = p and p.window or '0', told = '',
   }
 end

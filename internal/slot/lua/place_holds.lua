@@ -35,11 +35,15 @@
 --   error                       then what went wrong, with this placement alone
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
+local instant = whole(now)
 local grace, allowed, window, longest = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[5])
 local changed = {}
+-- What this call knows already: the copies and the numbers of holds of slots, and until when sets are kept. A stampede asks
+-- for one slot again and again.
+local copies, counts, kept = {}, {}, {}
 
 local function answer(code, p)
-  return {code, p.hold, p.slot, p.placed, string.format('%.0f', p.expires), p.replaces, p.told}
+  return {code, p.hold, p.slot, p.placed, p.expires, p.replaces, p.told}
 end
 
 local function place(k, a)
@@ -48,16 +52,17 @@ local function place(k, a)
   if mine and mine.state == 'booked' and replaces == '' then
     return 'booked'
   end
-  local live = false
+  local live, ends = false, 0
   if mine and mine.state == 'held' then
     if mine.hold == id then
       return answer('placed', mine) -- a retry of the very same call
     end
-    if now < mine.expires then
+    ends = tonumber(mine.expires)
+    if now < ends then
       live = true
-    elseif now < mine.expires + grace then
+    elseif now < ends + grace then
       -- Told to be over, but perhaps being confirmed at this moment.
-      return {'ending', mine.expires + grace - now}
+      return {'ending', ends + grace - now}
     end
   end
   if live and instead ~= mine.hold then
@@ -71,15 +76,20 @@ local function place(k, a)
     return {'prior', mine.slot}
   end
 
-  local copy = redis.call('HMGET', KEYS[k], 'capacity', 'booked', 'state')
+  local copy = copies[KEYS[k]]
+  if not copy then
+    copy = redis.call('HMGET', KEYS[k], 'capacity', 'booked', 'state')
+    copies[KEYS[k]] = copy
+  end
   if not copy[1] then
     return 'missing'
   end
   if copy[3] ~= 'open' then
     return {'closed', copy[3]}
   end
-  -- What is over stays in the set until the copy is next replaced, and isn't counted.
-  local held = redis.call('ZCOUNT', holds, now, '+inf')
+  -- What is over stays in the set until the copy is replaced, and isn't counted.
+  local held = counts[holds] or redis.call('ZCOUNT', holds, instant, '+inf')
+  counts[holds] = held
   if live and mine.slot == slot then
     held = held - 1 -- one's own, which the new one takes the place of
   end
@@ -88,33 +98,40 @@ local function place(k, a)
   end
   -- Counted only when there is a place to have, and before anything is changed.
   local placements, over = 1, now + window
-  if mine and now < mine.window then
-    placements, over = mine.placements + 1, mine.window
+  local counted = mine and tonumber(mine.window) or 0
+  if now < counted then
+    placements, over = mine.placements + 1, counted
     if placements > allowed then
       return {'limit', over - now}
     end
   end
 
   if live then
-    redis.call('ZREM', mine.slot == slot and holds or KEYS[k + 3], mine.hold)
-    redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', now)
-    redis.call('ZADD', KEYS[2], mine.expires + grace, mine.hold)
-    redis.call('PEXPIRE', KEYS[2], longest + grace)
+    local theirs = mine.slot == slot and holds or KEYS[k + 3]
+    counts[theirs] = nil
+    redis.call('ZREM', theirs, mine.hold)
+    redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', instant)
+    redis.call('ZADD', KEYS[2], whole(ends + grace), mine.hold)
+    redis.call('PEXPIRE', KEYS[2], whole(longest + grace))
     if mine.slot ~= slot then
-      changed[#changed + 1] = now
+      changed[#changed + 1] = instant
       changed[#changed + 1] = mine.slot
     end
   end
   local expires = now + tonumber(ARGV[a + 2])
   local forget = expires + grace
-  redis.call('ZADD', holds, forget, id)
+  redis.call('ZADD', holds, whole(forget), id)
+  counts[holds] = not live and held + 1 or nil
   -- The set must outlive its longest hold, also one that was placed while holds lasted longer.
-  redis.call('PEXPIREAT', holds, forget + longest)
+  if (kept[holds] or 0) < forget then
+    redis.call('PEXPIREAT', holds, whole(forget + longest))
+    kept[holds] = forget
+  end
   write_person(person, {
-    state = 'held', hold = id, slot = slot, placed = now, expires = expires, replaces = replaces,
-    placements = placements, window = over, told = ARGV[a + 6],
+    state = 'held', hold = id, slot = slot, placed = instant, expires = whole(expires), replaces = replaces,
+    placements = whole(placements), window = whole(over), told = ARGV[a + 6],
   }, math.max(forget, over))
-  changed[#changed + 1] = now
+  changed[#changed + 1] = instant
   changed[#changed + 1] = slot
   return 'new'
 end
