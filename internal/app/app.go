@@ -203,7 +203,7 @@ func (a *App) build(s secrets, registry *prometheus.Registry) (err error) {
 	if a.rooms, err = a.newRooms(s.tokens, health.now); err != nil {
 		return err
 	}
-	a.bulk = plan.NewService(a.pool, a.clock, a.audit, cfg.PlanLifetime, a.log, campaign.SitesKind())
+	a.bulk = plan.NewService(a.pool, a.clock, a.audit, cfg.PlanLifetime, a.log, campaign.SitesKind(), a.bookings.Clearings())
 	limits := limit.New(a.redis, a.clock)
 	a.identity.WaitIn(codesLine{rooms: a.rooms, limits: limits, perBlock: cfg.CodePlacesPerBlock})
 	a.Handler, err = httpapi.New(httpapi.Options{

@@ -157,6 +157,27 @@ func (e CampaignState) Valid() bool {
 	}
 }
 
+// Defines values for ClearingMoveTo.
+const (
+	ClearingMoveToNowhere ClearingMoveTo = "nowhere"
+	ClearingMoveToRegion  ClearingMoveTo = "region"
+	ClearingMoveToSite    ClearingMoveTo = "site"
+)
+
+// Valid indicates whether the value is a known member of the ClearingMoveTo enum.
+func (e ClearingMoveTo) Valid() bool {
+	switch e {
+	case ClearingMoveToNowhere:
+		return true
+	case ClearingMoveToRegion:
+		return true
+	case ClearingMoveToSite:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for DayExportFormat.
 const (
 	DayExportFormatCsv  DayExportFormat = "csv"
@@ -1168,6 +1189,31 @@ type CampaignSummary struct {
 
 // CivilDate YYYY-MM-DD; a date that exists.
 type CivilDate = civil.Date
+
+// ClearedSlot defines model for ClearedSlot.
+type ClearedSlot struct {
+	Capacity int    `json:"capacity"`
+	SlotId   string `json:"slot_id"`
+}
+
+// Clearing defines model for Clearing.
+type Clearing struct {
+	// CancelRest Cancel the bookings for which there is no other place; false where this is left out.
+	CancelRest *bool `json:"cancel_rest,omitempty"`
+
+	// Date YYYY-MM-DD; a date that exists.
+	Date   *CivilDate      `json:"date,omitempty"`
+	MoveTo *ClearingMoveTo `json:"move_to,omitempty"`
+
+	// SiteId The site that closes, on `date`.
+	SiteId *string `json:"site_id,omitempty"`
+
+	// Slots Slots and the capacities that they will have.
+	Slots *[]ClearedSlot `json:"slots,omitempty"`
+}
+
+// ClearingMoveTo defines model for ClearingMoveTo.
+type ClearingMoveTo string
 
 // DayExport Example: {"format":"csv","reason":"calling people in tomorrow"}
 type DayExport struct {
@@ -2607,6 +2653,9 @@ type LookAtBookingJSONRequestBody = LookRequest
 // CheckCampaignJSONRequestBody defines body for CheckCampaign for application/json ContentType.
 type CheckCampaignJSONRequestBody = CampaignDocument
 
+// PlanClearingJSONRequestBody defines body for PlanClearing for application/json ContentType.
+type PlanClearingJSONRequestBody = Clearing
+
 // SaveDraftJSONRequestBody defines body for SaveDraft for application/json ContentType.
 type SaveDraftJSONRequestBody = CampaignDocument
 
@@ -3126,6 +3175,9 @@ type ServerInterface interface {
 	// CheckCampaign What would publishing this document do?
 	// (POST /admin/v1/campaigns/{campaign}/check)
 	CheckCampaign(ctx echo.Context, campaign CampaignPath) error
+	// PlanClearing Try what closing a site for a day, or making slots smaller than what is booked, would do
+	// (POST /admin/v1/campaigns/{campaign}/clearings)
+	PlanClearing(ctx echo.Context, campaign CampaignPath) error
 	// DropDraft Take a draft away
 	// (DELETE /admin/v1/campaigns/{campaign}/draft)
 	DropDraft(ctx echo.Context, campaign CampaignPath, params DropDraftParams) error
@@ -3542,6 +3594,22 @@ func (w *ServerInterfaceWrapper) CheckCampaign(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.CheckCampaign(ctx, campaign)
+	return err
+}
+
+// PlanClearing converts echo context to params.
+func (w *ServerInterfaceWrapper) PlanClearing(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "campaign" -------------
+	var campaign CampaignPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "campaign", ctx.Param("campaign"), &campaign, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter campaign: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.PlanClearing(ctx, campaign)
 	return err
 }
 
@@ -5117,6 +5185,7 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.POST(options.BaseURL+"/admin/v1/campaigns/:campaign/versions/:version/rollback", wrapper.RollbackVersion, options.OperationMiddlewares["rollbackVersion"]...)
 	router.PATCH(options.BaseURL+"/admin/v1/campaigns/:campaign/slots/:slot", wrapper.ChangeSlot, options.OperationMiddlewares["changeSlot"]...)
 	router.POST(options.BaseURL+"/admin/v1/campaigns/:campaign/sites/import", wrapper.ImportSites, options.OperationMiddlewares["importSites"]...)
+	router.POST(options.BaseURL+"/admin/v1/campaigns/:campaign/clearings", wrapper.PlanClearing, options.OperationMiddlewares["planClearing"]...)
 	router.GET(options.BaseURL+"/admin/v1/plans", wrapper.ListPlans, options.OperationMiddlewares["listPlans"]...)
 	router.DELETE(options.BaseURL+"/admin/v1/plans/:plan", wrapper.DiscardPlan, options.OperationMiddlewares["discardPlan"]...)
 	router.GET(options.BaseURL+"/admin/v1/plans/:plan", wrapper.GetPlan, options.OperationMiddlewares["getPlan"]...)
@@ -6623,6 +6692,177 @@ type CheckCampaign503ApplicationProblemPlusJSONResponse struct {
 }
 
 func (response CheckCampaign503ApplicationProblemPlusJSONResponse) VisitCheckCampaignResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PlanClearingRequestObject struct {
+	Campaign CampaignPath `json:"campaign"`
+	Body     *PlanClearingJSONRequestBody
+}
+
+type PlanClearingResponseObject interface {
+	VisitPlanClearingResponse(w http.ResponseWriter) error
+}
+
+type PlanClearing201JSONResponse Plan
+
+func (response PlanClearing201JSONResponse) VisitPlanClearingResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PlanClearing400ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response PlanClearing400ApplicationProblemPlusJSONResponse) VisitPlanClearingResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PlanClearing401ApplicationProblemPlusJSONResponse struct {
+	KeyRequiredApplicationProblemPlusJSONResponse
+}
+
+func (response PlanClearing401ApplicationProblemPlusJSONResponse) VisitPlanClearingResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PlanClearing403ApplicationProblemPlusJSONResponse struct {
+	RoleRequiredApplicationProblemPlusJSONResponse
+}
+
+func (response PlanClearing403ApplicationProblemPlusJSONResponse) VisitPlanClearingResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PlanClearing404ApplicationProblemPlusJSONResponse Problem
+
+func (response PlanClearing404ApplicationProblemPlusJSONResponse) VisitPlanClearingResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PlanClearing413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response PlanClearing413ApplicationProblemPlusJSONResponse) VisitPlanClearingResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PlanClearing415ApplicationProblemPlusJSONResponse struct {
+	UnsupportedApplicationProblemPlusJSONResponse
+}
+
+func (response PlanClearing415ApplicationProblemPlusJSONResponse) VisitPlanClearingResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PlanClearing429ApplicationProblemPlusJSONResponse struct {
+	TooManyApplicationProblemPlusJSONResponse
+}
+
+func (response PlanClearing429ApplicationProblemPlusJSONResponse) VisitPlanClearingResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PlanClearing500ApplicationProblemPlusJSONResponse struct {
+	InternalApplicationProblemPlusJSONResponse
+}
+
+func (response PlanClearing500ApplicationProblemPlusJSONResponse) VisitPlanClearingResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PlanClearing503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response PlanClearing503ApplicationProblemPlusJSONResponse) VisitPlanClearingResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -18074,6 +18314,9 @@ type StrictServerInterface interface {
 	// CheckCampaign What would publishing this document do?
 	// (POST /admin/v1/campaigns/{campaign}/check)
 	CheckCampaign(ctx context.Context, request CheckCampaignRequestObject) (CheckCampaignResponseObject, error)
+	// PlanClearing Try what closing a site for a day, or making slots smaller than what is booked, would do
+	// (POST /admin/v1/campaigns/{campaign}/clearings)
+	PlanClearing(ctx context.Context, request PlanClearingRequestObject) (PlanClearingResponseObject, error)
 	// DropDraft Take a draft away
 	// (DELETE /admin/v1/campaigns/{campaign}/draft)
 	DropDraft(ctx context.Context, request DropDraftRequestObject) (DropDraftResponseObject, error)
@@ -18649,6 +18892,54 @@ func (sh *strictHandler) CheckCampaign(ctx echo.Context, campaign CampaignPath) 
 		return err
 	} else if validResponse, ok := response.(CheckCampaignResponseObject); ok {
 		return validResponse.VisitCheckCampaignResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// PlanClearing operation middleware
+func (sh *strictHandler) PlanClearing(ctx echo.Context, campaign CampaignPath) error {
+	var request PlanClearingRequestObject
+
+	request.Campaign = campaign
+
+	var body PlanClearingJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.PlanClearing(ctx.Request().Context(), request.(PlanClearingRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PlanClearing")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(PlanClearingResponseObject); ok {
+		return validResponse.VisitPlanClearingResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

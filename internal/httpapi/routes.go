@@ -117,6 +117,7 @@ var operations = []operation{
 	{"getRoom", viewer},
 	{"turnDial", operator},
 	{"announceValue", operator},
+	{"planClearing", editor},
 	{"listLists", viewer},
 	{"removeList", editor},
 	{"listListImports", viewer},

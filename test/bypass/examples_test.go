@@ -261,6 +261,13 @@ var examples = map[string]example{
 		},
 		answeredAgain: true, anywhere: "the other campaign may have its own words too",
 	},
+	"planClearing": {
+		prepare: func(*testing.T, *world, *jaritest.Citizen) (any, map[string]string) {
+			return map[string]any{"site_id": jaritest.SiteOfOne, "date": dayE3}, nil
+		},
+		answeredAgain: true, anew: true, // another plan
+		anywhere: "a site of the other campaign can close too",
+	},
 	"listListImports": {prepare: imported},
 	"getListImport":   {prepare: imported},
 	"importList": {

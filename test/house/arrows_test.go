@@ -76,7 +76,7 @@ var arrows = []arrow{
 	},
 	{
 		from: "internal/booking",
-		may: slices.Concat([]string{"internal/slot", "internal/eligibility", "internal/campaign", "internal/identity"},
+		may: slices.Concat([]string{"internal/slot", "internal/eligibility", "internal/campaign", "internal/identity"}, bulk,
 			small, storage),
 		why: "a booking joins a slot, a person and the rules; it knows neither the line before it nor the messages after it",
 	},

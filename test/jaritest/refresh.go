@@ -92,6 +92,9 @@ func (s *Server) Office(t testing.TB, options ...Option) *app.Office {
 	return office
 }
 
+// Environment are the variables of the instance, for one that runs as a process of its own.
+func (s *Server) Environment() []string { return slices.Clone(s.environment) }
+
 // Variable is the value of a variable in the instance's environment.
 func (s *Server) Variable(name string) (value string) {
 	for _, v := range s.environment {
