@@ -33,6 +33,7 @@ import (
 // edge is a running nginx.
 type edge struct {
 	base   string
+	admin  string // where administrators ask
 	prefix string // its scratch folder
 	output *buffer
 }
@@ -90,7 +91,8 @@ func try(t *testing.T, addresses []string) (*edge, error) {
 	t.Helper()
 	e := &edge{prefix: t.TempDir(), output: &buffer{}}
 	address := free(t)
-	e.base = "http://" + address
+	inner := free(t)
+	e.base, e.admin = "http://"+address, "http://"+inner
 	var lines strings.Builder
 	for _, a := range addresses {
 		fmt.Fprintf(&lines, "server %s;\n", a)
@@ -98,6 +100,7 @@ func try(t *testing.T, addresses []string) (*edge, error) {
 	for name, swap := range map[string][2]string{
 		"nginx.conf":    {"", ""},
 		"jari.conf":     {"listen 8080;", "listen " + address + ";"},
+		"admin.conf":    {"listen 127.0.0.1:8081;", "listen " + inner + ";"},
 		"upstream.conf": {"server jari:8080;", lines.String()},
 	} {
 		content, err := os.ReadFile(name)

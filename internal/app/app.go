@@ -30,6 +30,7 @@ import (
 	"jari/internal/notify"
 	"jari/internal/plan"
 	"jari/internal/postgres"
+	"jari/internal/pulse"
 	"jari/internal/redis"
 	"jari/internal/slot"
 	"jari/internal/staff"
@@ -59,6 +60,7 @@ type App struct {
 	identity   *identity.Service
 	messages   *notify.Service
 	bulk       *plan.Service
+	pulse      *pulse.Service
 
 	stopping   atomic.Bool
 	policyOK   atomic.Bool
@@ -171,6 +173,10 @@ func (a *App) build(s secrets, registry *prometheus.Registry) (err error) {
 	a.bookings = booking.NewService(a.pool, a.flushes, a.campaigns, a.slots, a.clock, s.tokens, booking.BatchLimits{
 		Rows: cfg.FlushRows, Lanes: cfg.FlushLanes, Queue: cfg.FlushQueue, Wait: cfg.ConfirmWait,
 	}, booking.DeskRules{SharePercent: cfg.DeskShare, After: cfg.DeskAfter}, a.log, observe)
+	meter, err := newMeter(s.index)
+	if err != nil {
+		return err
+	}
 	sender, err := a.sender()
 	if err != nil {
 		return err
@@ -196,6 +202,7 @@ func (a *App) build(s secrets, registry *prometheus.Registry) (err error) {
 		Pool: a.pool, Data: s.data, Sender: sender, NoticeKind: booking.NoticeKind, Notices: a.notices,
 		Stale: a.stale, Remind: a.reminding(), Rate: a.cfg.SMSRate,
 		Forget: a.forget, Log: a.log, Audit: a.audit, Workers: cfg.MessageWorkers,
+		Settled: func(state notify.State) { meter.Message(string(state)) },
 	}); err != nil {
 		return err
 	}
@@ -206,11 +213,14 @@ func (a *App) build(s secrets, registry *prometheus.Registry) (err error) {
 	a.bulk = plan.NewService(a.pool, a.clock, a.audit, cfg.PlanLifetime, a.log, campaign.SitesKind(), a.bookings.Clearings())
 	limits := limit.New(a.redis, a.clock)
 	a.identity.WaitIn(codesLine{rooms: a.rooms, limits: limits, perBlock: cfg.CodePlacesPerBlock})
+	a.pulse = a.newPulse(meter, health.now)
+	registry.MustRegister(now{a})
 	a.Handler, err = httpapi.New(httpapi.Options{
 		Campaigns: a.campaigns, Slots: a.slots, Bookings: a.bookings, Identity: a.identity,
 		Rooms:    a.rooms,
 		Plans:    a.bulk,
 		Messages: a.messages, Staff: staff.NewService(a.pool, a.clock, cfg.Environment), Audit: a.audit,
+		Pulse: a.pulse,
 		Clock: a.clock, Log: a.log, Metrics: registry,
 		Development: cfg.Environment == config.Development, BodyBytes: cfg.BodyBytes,
 		TrustedProxies: cfg.TrustedProxies, Blocks: httpapi.Blocks{IPv4: cfg.BlockIPv4, IPv6: cfg.BlockIPv6},
@@ -256,7 +266,7 @@ func (a *App) startBackground() {
 		a.log.Warn("the published campaigns can't be read yet", "error", err)
 	}
 	done()
-	for _, watch := range []func(context.Context){a.campaigns.Watch, a.slots.Watch, a.identity.Watch, a.rooms.Watch, a.startMessages, a.watchPolicy, a.reconciler.Watch, a.audit.Watch, a.bulk.Watch} {
+	for _, watch := range []func(context.Context){a.campaigns.Watch, a.slots.Watch, a.identity.Watch, a.rooms.Watch, a.startMessages, a.watchPolicy, a.reconciler.Watch, a.audit.Watch, a.bulk.Watch, a.pulse.Watch} {
 		a.background.Go(func() { watch(ctx) })
 	}
 }
@@ -340,6 +350,7 @@ func (a *App) Serve(ctx context.Context, public, operations net.Listener) error 
 		}
 	}
 	outer, inner := server(a.Handler), server(a.Operations)
+	outer.RegisterOnShutdown(a.StopStreams) // who listens would be waited for
 	ended := make(chan error, 2)
 	go func() { ended <- outer.Serve(public) }()
 	go func() { ended <- inner.Serve(operations) }()

@@ -66,6 +66,7 @@ type Config struct {
 	BackupKeys Secret `env:"JARI_BACKUP_KEYS" doc:"keyset that seals backups, for jari backup and jari restore; servers don't need it and shouldn't have it"`
 
 	RequestTimeout  time.Duration `env:"JARI_REQUEST_TIMEOUT"  envDefault:"15s"   doc:"how long reading a request and answering it may take"`
+	LiveListeners   int           `env:"JARI_LIVE_LISTENERS"   envDefault:"20"    doc:"administrators who may listen to the live numbers of one instance at the same time; more are refused with overloaded"`
 	RequestsInside  int           `env:"JARI_REQUESTS_INSIDE"  envDefault:"2000"  doc:"requests that one instance works on at the same time; more are refused with overloaded, those that only look at 60 percent of it, holds at 80, giving back at 90, confirms last"`
 	HeaderTimeout   time.Duration `env:"JARI_HEADER_TIMEOUT"   envDefault:"5s"    doc:"how long a client may take to send its headers"`
 	StopTimeout     time.Duration `env:"JARI_STOP_TIMEOUT"     envDefault:"20s"   doc:"how long a stopping instance lets requests finish"`
@@ -316,6 +317,7 @@ func (c Config) Validate() error {
 		{"JARI_BODY_BYTES", c.BodyBytes, 1024, 1 << 20, "bytes", false},
 		{"JARI_HEADER_BYTES", int64(c.HeaderBytes), 4096, 1 << 20, "bytes", false},
 		{"JARI_HOLDS_PER_PERSON", int64(c.HoldsPerPerson), 1, 10_000, "holds", false},
+		{"JARI_LIVE_LISTENERS", int64(c.LiveListeners), 1, 1000, "listeners", false},
 		{"JARI_REQUESTS_INSIDE", int64(c.RequestsInside), 10, 1_000_000, "requests", false},
 		{"JARI_HOLDS_QUEUE", int64(c.HoldsQueue), 1, 1 << 20, "placements", false},
 		{"JARI_MESSAGE_WORKERS", int64(c.MessageWorkers), 0, int64(max(1, c.PostgresConnections/2)), "messages (half of JARI_POSTGRES_CONNECTIONS)", false},

@@ -192,6 +192,7 @@ var limits = []struct{ variable, below, least, most, above string }{
 	{"JARI_BODY_BYTES", "1023", "1024", "1048576", "1048577"},
 	{"JARI_HEADER_BYTES", "4095", "4096", "1048576", "1048577"},
 	{"JARI_HOLDS_PER_PERSON", "0", "1", "10000", "10001"},
+	{"JARI_LIVE_LISTENERS", "0", "1", "1000", "1001"},
 	{"JARI_REQUESTS_INSIDE", "9", "10", "1000000", "1000001"},
 	{"JARI_HOLDS_QUEUE", "0", "1", "1048576", "1048577"},
 	{"JARI_MESSAGE_WORKERS", "-1", "0", "8", "9"}, // half of the connections

@@ -217,6 +217,42 @@ func (e DecisionEligible) Valid() bool {
 	}
 }
 
+// Defines values for FunnelStepName.
+const (
+	FunnelStepNameAdmitted  FunnelStepName = "admitted"
+	FunnelStepNameAsked     FunnelStepName = "asked"
+	FunnelStepNameBegan     FunnelStepName = "began"
+	FunnelStepNameBooked    FunnelStepName = "booked"
+	FunnelStepNameCancelled FunnelStepName = "cancelled"
+	FunnelStepNameHeld      FunnelStepName = "held"
+	FunnelStepNameQueued    FunnelStepName = "queued"
+	FunnelStepNameVerified  FunnelStepName = "verified"
+)
+
+// Valid indicates whether the value is a known member of the FunnelStepName enum.
+func (e FunnelStepName) Valid() bool {
+	switch e {
+	case FunnelStepNameAdmitted:
+		return true
+	case FunnelStepNameAsked:
+		return true
+	case FunnelStepNameBegan:
+		return true
+	case FunnelStepNameBooked:
+		return true
+	case FunnelStepNameCancelled:
+		return true
+	case FunnelStepNameHeld:
+		return true
+	case FunnelStepNameQueued:
+		return true
+	case FunnelStepNameVerified:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for IdentityScheme.
 const (
 	IdentitySchemeList       IdentityScheme = "list"
@@ -256,6 +292,30 @@ func (e ListImportState) Valid() bool {
 	case ListImportStateWaiting:
 		return true
 	case ListImportStateWithdrawn:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for LiveSettledState.
+const (
+	LiveSettledStateDropped LiveSettledState = "dropped"
+	LiveSettledStateFailed  LiveSettledState = "failed"
+	LiveSettledStateSent    LiveSettledState = "sent"
+	LiveSettledStateUnknown LiveSettledState = "unknown"
+)
+
+// Valid indicates whether the value is a known member of the LiveSettledState enum.
+func (e LiveSettledState) Valid() bool {
+	switch e {
+	case LiveSettledStateDropped:
+		return true
+	case LiveSettledStateFailed:
+		return true
+	case LiveSettledStateSent:
+		return true
+	case LiveSettledStateUnknown:
 		return true
 	default:
 		return false
@@ -1411,6 +1471,48 @@ type FlaggedPerson struct {
 	Person MaskedPerson `json:"person"`
 }
 
+// Funnel defines model for Funnel.
+type Funnel struct {
+	CampaignId string    `json:"campaign_id"`
+	From       time.Time `json:"from"`
+
+	// Hours Those in which something happened. People who came in two hours are counted in both, and once in `steps`.
+	Hours []FunnelHour `json:"hours"`
+	Steps []FunnelStep `json:"steps"`
+	To    time.Time    `json:"to"`
+}
+
+// FunnelHour defines model for FunnelHour.
+type FunnelHour struct {
+	At    time.Time    `json:"at"`
+	Steps []FunnelStep `json:"steps"`
+}
+
+// FunnelStep What isn't known of a step is left out.
+type FunnelStep struct {
+	AddressBlocks  *int64 `json:"address_blocks,omitempty"`
+	OfAllCampaigns bool   `json:"of_all_campaigns"`
+
+	// People Those of them who got it.
+	People *int64 `json:"people,omitempty"`
+
+	// PeopleAsking Different people who asked for it.
+	PeopleAsking *int64 `json:"people_asking,omitempty"`
+	Phones       *int64 `json:"phones,omitempty"`
+	Requests     int64  `json:"requests"`
+
+	// Step `asked` whether a birth date may book, `began` to verify, `verified` and given a session, `queued`: a place in a line was
+	// asked for, `admitted`, `held` a place, `booked` it, `cancelled` it.
+	Step FunnelStepName `json:"step"`
+
+	// Succeeded Of these; for `booked` those that were new.
+	Succeeded int64 `json:"succeeded"`
+}
+
+// FunnelStepName `asked` whether a birth date may book, `began` to verify, `verified` and given a session, `queued`: a place in a line was
+// asked for, `admitted`, `held` a place, `booked` it, `cancelled` it.
+type FunnelStepName string
+
 // Hold defines model for Hold.
 type Hold struct {
 	// ExpiresAt Confirm before this instant.
@@ -1507,6 +1609,170 @@ type ListImports struct {
 type ListSignOff struct {
 	// Checksum The import's own.
 	Checksum string `json:"checksum"`
+}
+
+// Live defines model for Live.
+type Live struct {
+	At        time.Time      `json:"at"`
+	Campaigns []LiveCampaign `json:"campaigns"`
+
+	// Instances How many instances these are the numbers of.
+	Instances int `json:"instances"`
+
+	// Load Of all instances together: added up, the two times are those of the slowest.
+	Load     LiveLoad     `json:"load"`
+	Postgres LivePostgres `json:"postgres"`
+	Redis    LiveRedis    `json:"redis"`
+
+	// Refusals Refused requests, by the code of the problem; the most first.
+	Refusals []LiveRefusal `json:"refusals"`
+
+	// SharedSteps The steps that belong to no campaign.
+	SharedSteps []LiveStep `json:"shared_steps"`
+
+	// Sms What the gateway still has to be given; left out while Postgres is away.
+	Sms *LiveSms `json:"sms,omitempty"`
+}
+
+// LiveCampaign defines model for LiveCampaign.
+type LiveCampaign struct {
+	// CampaignId Empty for a room that belongs to none.
+	CampaignId string `json:"campaign_id"`
+	Places     struct {
+		Booked   int64 `json:"booked"`
+		Capacity int64 `json:"capacity"`
+
+		// Free What can be held now in slots that are open.
+		Free  int64 `json:"free"`
+		Held  int64 `json:"held"`
+		Slots int64 `json:"slots"`
+	} `json:"places"`
+	Rooms []LiveRoom `json:"rooms"`
+	Steps []LiveStep `json:"steps"`
+}
+
+// LiveLoad Of all instances together: added up, the two times are those of the slowest.
+type LiveLoad struct {
+	// CommitMs How long a commit of bookings takes, 99 of 100.
+	CommitMs         float64 `json:"commit_ms"`
+	ConnectionsLimit int     `json:"connections_limit"`
+
+	// ConnectionsUsed To Postgres, besides those kept for confirming.
+	ConnectionsUsed       int `json:"connections_used"`
+	FlushConnectionsLimit int `json:"flush_connections_limit"`
+
+	// FlushConnectionsUsed To Postgres, kept for confirming.
+	FlushConnectionsUsed int `json:"flush_connections_used"`
+
+	// PoolWaitMs How long a request waits for a connection to Postgres.
+	PoolWaitMs            float64 `json:"pool_wait_ms"`
+	RedisConnectionsLimit int     `json:"redis_connections_limit"`
+	RedisConnectionsUsed  int     `json:"redis_connections_used"`
+	RequestsInside        int     `json:"requests_inside"`
+	RequestsInsideLimit   int     `json:"requests_inside_limit"`
+}
+
+// LivePostgres defines model for LivePostgres.
+type LivePostgres struct {
+	// Connections Of everybody, on the server.
+	Connections      *int `json:"connections,omitempty"`
+	ConnectionsLimit *int `json:"connections_limit,omitempty"`
+	Reachable        bool `json:"reachable"`
+
+	// Since Since when it does or doesn't answer.
+	Since time.Time `json:"since"`
+}
+
+// LiveRedis defines model for LiveRedis.
+type LiveRedis struct {
+	// BusyPercent Of its one processor.
+	BusyPercent       *float64 `json:"busy_percent,omitempty"`
+	CommandsPerSecond *float64 `json:"commands_per_second,omitempty"`
+	MemoryBytes       *int64   `json:"memory_bytes,omitempty"`
+
+	// MemoryLimitBytes Left out where there is none.
+	MemoryLimitBytes *int64 `json:"memory_limit_bytes,omitempty"`
+	Reachable        bool   `json:"reachable"`
+
+	// RoundTripMs Left out with what follows while it doesn't answer.
+	RoundTripMs *float64 `json:"round_trip_ms,omitempty"`
+
+	// Since Since when it does or doesn't answer.
+	Since time.Time `json:"since"`
+}
+
+// LiveRefusal defines model for LiveRefusal.
+type LiveRefusal struct {
+	Code      string  `json:"code"`
+	PerSecond float64 `json:"per_second"`
+}
+
+// LiveRoom defines model for LiveRoom.
+type LiveRoom struct {
+	AdmittedPerSecond float64 `json:"admitted_per_second"`
+
+	// Inside Left out while it can't be counted.
+	Inside      *int  `json:"inside,omitempty"`
+	Issued      int64 `json:"issued"`
+	LateIssued  int64 `json:"late_issued"`
+	LateServing int64 `json:"late_serving"`
+
+	// Led Whether an instance advances the room.
+	Led bool `json:"led"`
+
+	// MaxActive 0 is no limit.
+	MaxActive int `json:"max_active"`
+
+	// RatePerSecond What the dial says.
+	RatePerSecond float64 `json:"rate_per_second"`
+	Registered    int64   `json:"registered"`
+	RoomId        string  `json:"room_id"`
+	Serving       int64   `json:"serving"`
+
+	// State scheduled: no places are given yet. registration: people register for the draw. drawing: registration is closed, the draw or the opening is to come. open: people are called. paused: nobody is called at the moment, and no grace runs. closed: over.
+	State RoomState `json:"state"`
+
+	// Waiting Numbers that were given out and not called yet, of both lanes.
+	Waiting int64 `json:"waiting"`
+}
+
+// LiveSettled defines model for LiveSettled.
+type LiveSettled struct {
+	PerSecond float64          `json:"per_second"`
+	State     LiveSettledState `json:"state"`
+}
+
+// LiveSettledState defines model for LiveSettled.State.
+type LiveSettledState string
+
+// LiveSms What the gateway still has to be given; left out while Postgres is away.
+type LiveSms struct {
+	// CodeWaitSeconds How long a code that is asked for now waits for the gateway's pace.
+	CodeWaitSeconds float64 `json:"code_wait_seconds"`
+
+	// MessageWaitSeconds How long any other message does.
+	MessageWaitSeconds float64 `json:"message_wait_seconds"`
+	OldestSeconds      float64 `json:"oldest_seconds"`
+
+	// PerSecondLimit What the gateway takes; left out where it takes all.
+	PerSecondLimit *int          `json:"per_second_limit,omitempty"`
+	Settled        []LiveSettled `json:"settled"`
+	Waiting        int           `json:"waiting"`
+
+	// WaitingIsMore More wait than are counted.
+	WaitingIsMore bool `json:"waiting_is_more"`
+}
+
+// LiveStep defines model for LiveStep.
+type LiveStep struct {
+	RequestsPerSecond float64 `json:"requests_per_second"`
+
+	// Step `asked` whether a birth date may book, `began` to verify, `verified` and given a session, `queued`: a place in a line was
+	// asked for, `admitted`, `held` a place, `booked` it, `cancelled` it.
+	Step FunnelStepName `json:"step"`
+
+	// SucceededPerSecond For `booked`: bookings that are new.
+	SucceededPerSecond float64 `json:"succeeded_per_second"`
 }
 
 // LookRequest defines model for LookRequest.
@@ -2558,6 +2824,15 @@ type PublishDraftParams struct {
 	IfMatch string `json:"If-Match"`
 }
 
+// GetFunnelParams defines parameters for GetFunnel.
+type GetFunnelParams struct {
+	// From The first hour; by default 24 hours before `to`.
+	From *time.Time `form:"from,omitempty" json:"from,omitempty"`
+
+	// To Until when, at most seven days later; by default now.
+	To *time.Time `form:"to,omitempty" json:"to,omitempty"`
+}
+
 // ImportSitesMultipartBody defines parameters for ImportSites.
 type ImportSitesMultipartBody struct {
 	File openapi_types.File `json:"file"`
@@ -2579,6 +2854,15 @@ type ImportListMultipartBody struct {
 type ImportListParams struct {
 	// NumberDigits How many digits each number has; 0 where they vary, and zeros can't be missed.
 	NumberDigits *int `form:"number_digits,omitempty" json:"number_digits,omitempty"`
+}
+
+// GetLiveParams defines parameters for GetLive.
+type GetLiveParams struct {
+	// Campaign This campaign alone.
+	Campaign *string `form:"campaign,omitempty" json:"campaign,omitempty"`
+
+	// LastEventID The id of the last event that was heard.
+	LastEventID *string `json:"Last-Event-ID,omitempty"`
 }
 
 // ListFlaggedParams defines parameters for ListFlagged.
@@ -3193,6 +3477,9 @@ type ServerInterface interface {
 	// PublishDraft Publish a draft
 	// (POST /admin/v1/campaigns/{campaign}/draft/publish)
 	PublishDraft(ctx echo.Context, campaign CampaignPath, params PublishDraftParams) error
+	// GetFunnel How many came how far, in requests and in people
+	// (GET /admin/v1/campaigns/{campaign}/funnel)
+	GetFunnel(ctx echo.Context, campaign CampaignPath, params GetFunnelParams) error
 	// ListMessageTexts What people are told about their bookings, by kind and language
 	// (GET /admin/v1/campaigns/{campaign}/messages)
 	ListMessageTexts(ctx echo.Context, campaign CampaignPath) error
@@ -3262,6 +3549,9 @@ type ServerInterface interface {
 	// SignOffList Let a list become what another person imported
 	// (POST /admin/v1/lists/{list}/imports/{import}/sign-off)
 	SignOffList(ctx echo.Context, list ListPath, pImport ImportPath) error
+	// GetLive What happens now, over all instances
+	// (GET /admin/v1/live)
+	GetLive(ctx echo.Context, params GetLiveParams) error
 	// RegisterPerson Register somebody for whom the desk acts
 	// (POST /admin/v1/people)
 	RegisterPerson(ctx echo.Context) error
@@ -3757,6 +4047,38 @@ func (w *ServerInterfaceWrapper) PublishDraft(ctx echo.Context) error {
 	return err
 }
 
+// GetFunnel converts echo context to params.
+func (w *ServerInterfaceWrapper) GetFunnel(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "campaign" -------------
+	var campaign CampaignPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "campaign", ctx.Param("campaign"), &campaign, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter campaign: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetFunnelParams
+	// ------------- Optional query parameter "from" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "from", ctx.QueryParams(), &params.From, runtime.BindQueryParameterOptions{Type: "string", Format: "date-time"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter from: %s", err))
+	}
+
+	// ------------- Optional query parameter "to" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "to", ctx.QueryParams(), &params.To, runtime.BindQueryParameterOptions{Type: "string", Format: "date-time"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter to: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetFunnel(ctx, campaign, params)
+	return err
+}
+
 // ListMessageTexts converts echo context to params.
 func (w *ServerInterfaceWrapper) ListMessageTexts(ctx echo.Context) error {
 	var err error
@@ -4223,6 +4545,41 @@ func (w *ServerInterfaceWrapper) SignOffList(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.SignOffList(ctx, list, pImport)
+	return err
+}
+
+// GetLive converts echo context to params.
+func (w *ServerInterfaceWrapper) GetLive(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetLiveParams
+	// ------------- Optional query parameter "campaign" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "campaign", ctx.QueryParams(), &params.Campaign, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter campaign: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Last-Event-ID" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Last-Event-ID")]; found {
+		var LastEventID string
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Last-Event-ID, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Last-Event-ID", valueList[0], &LastEventID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Last-Event-ID: %s", err))
+		}
+
+		params.LastEventID = &LastEventID
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetLive(ctx, params)
 	return err
 }
 
@@ -5233,6 +5590,8 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/admin/v1/rooms/:room", wrapper.GetRoom, options.OperationMiddlewares["getRoom"]...)
 	router.PATCH(options.BaseURL+"/admin/v1/rooms/:room", wrapper.TurnDial, options.OperationMiddlewares["turnDial"]...)
 	router.PUT(options.BaseURL+"/admin/v1/rooms/:room/draw", wrapper.AnnounceValue, options.OperationMiddlewares["announceValue"]...)
+	router.GET(options.BaseURL+"/admin/v1/live", wrapper.GetLive, options.OperationMiddlewares["getLive"]...)
+	router.GET(options.BaseURL+"/admin/v1/campaigns/:campaign/funnel", wrapper.GetFunnel, options.OperationMiddlewares["getFunnel"]...)
 	router.GET(options.BaseURL+"/dev/inbox", wrapper.ListInbox, options.OperationMiddlewares["listInbox"]...)
 
 }
@@ -7726,6 +8085,147 @@ type PublishDraft503ApplicationProblemPlusJSONResponse struct {
 }
 
 func (response PublishDraft503ApplicationProblemPlusJSONResponse) VisitPublishDraftResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetFunnelRequestObject struct {
+	Campaign CampaignPath `json:"campaign"`
+	Params   GetFunnelParams
+}
+
+type GetFunnelResponseObject interface {
+	VisitGetFunnelResponse(w http.ResponseWriter) error
+}
+
+type GetFunnel200JSONResponse Funnel
+
+func (response GetFunnel200JSONResponse) VisitGetFunnelResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetFunnel400ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response GetFunnel400ApplicationProblemPlusJSONResponse) VisitGetFunnelResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetFunnel401ApplicationProblemPlusJSONResponse struct {
+	KeyRequiredApplicationProblemPlusJSONResponse
+}
+
+func (response GetFunnel401ApplicationProblemPlusJSONResponse) VisitGetFunnelResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetFunnel403ApplicationProblemPlusJSONResponse struct {
+	RoleRequiredApplicationProblemPlusJSONResponse
+}
+
+func (response GetFunnel403ApplicationProblemPlusJSONResponse) VisitGetFunnelResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetFunnel404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response GetFunnel404ApplicationProblemPlusJSONResponse) VisitGetFunnelResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetFunnel429ApplicationProblemPlusJSONResponse struct {
+	TooManyApplicationProblemPlusJSONResponse
+}
+
+func (response GetFunnel429ApplicationProblemPlusJSONResponse) VisitGetFunnelResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetFunnel500ApplicationProblemPlusJSONResponse struct {
+	InternalApplicationProblemPlusJSONResponse
+}
+
+func (response GetFunnel500ApplicationProblemPlusJSONResponse) VisitGetFunnelResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetFunnel503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response GetFunnel503ApplicationProblemPlusJSONResponse) VisitGetFunnelResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -11451,6 +11951,189 @@ type SignOffList503ApplicationProblemPlusJSONResponse struct {
 }
 
 func (response SignOffList503ApplicationProblemPlusJSONResponse) VisitSignOffListResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetLiveRequestObject struct {
+	Params GetLiveParams
+}
+
+type GetLiveResponseObject interface {
+	VisitGetLiveResponse(w http.ResponseWriter) error
+}
+
+type GetLive200JSONResponse Live
+
+func (response GetLive200JSONResponse) VisitGetLiveResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetLive200TexteventStreamResponse struct {
+	Body          io.Reader
+	ContentLength int64
+}
+
+func (response GetLive200TexteventStreamResponse) VisitGetLiveResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "text/event-stream")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	flusher, ok := w.(http.Flusher)
+	if !ok {
+		// If w doesn't support flushing, fall back to io.Copy.
+		_, err := io.Copy(w, response.Body)
+		return err
+	}
+	// text/event-stream messages are typically small; use a
+	// modest buffer and flush after each chunk so clients see
+	// events immediately instead of waiting on OS buffering.
+	buf := make([]byte, 4096)
+	for {
+		n, err := response.Body.Read(buf)
+		if n > 0 {
+			if _, writeErr := w.Write(buf[:n]); writeErr != nil {
+				return writeErr
+			}
+			flusher.Flush()
+		}
+		if err != nil {
+			if err == io.EOF {
+				return nil
+			}
+			return err
+		}
+	}
+}
+
+type GetLive400ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response GetLive400ApplicationProblemPlusJSONResponse) VisitGetLiveResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetLive401ApplicationProblemPlusJSONResponse struct {
+	KeyRequiredApplicationProblemPlusJSONResponse
+}
+
+func (response GetLive401ApplicationProblemPlusJSONResponse) VisitGetLiveResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetLive403ApplicationProblemPlusJSONResponse struct {
+	RoleRequiredApplicationProblemPlusJSONResponse
+}
+
+func (response GetLive403ApplicationProblemPlusJSONResponse) VisitGetLiveResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetLive404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response GetLive404ApplicationProblemPlusJSONResponse) VisitGetLiveResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetLive429ApplicationProblemPlusJSONResponse struct {
+	TooManyApplicationProblemPlusJSONResponse
+}
+
+func (response GetLive429ApplicationProblemPlusJSONResponse) VisitGetLiveResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetLive500ApplicationProblemPlusJSONResponse struct {
+	InternalApplicationProblemPlusJSONResponse
+}
+
+func (response GetLive500ApplicationProblemPlusJSONResponse) VisitGetLiveResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetLive503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response GetLive503ApplicationProblemPlusJSONResponse) VisitGetLiveResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -18332,6 +19015,9 @@ type StrictServerInterface interface {
 	// PublishDraft Publish a draft
 	// (POST /admin/v1/campaigns/{campaign}/draft/publish)
 	PublishDraft(ctx context.Context, request PublishDraftRequestObject) (PublishDraftResponseObject, error)
+	// GetFunnel How many came how far, in requests and in people
+	// (GET /admin/v1/campaigns/{campaign}/funnel)
+	GetFunnel(ctx context.Context, request GetFunnelRequestObject) (GetFunnelResponseObject, error)
 	// ListMessageTexts What people are told about their bookings, by kind and language
 	// (GET /admin/v1/campaigns/{campaign}/messages)
 	ListMessageTexts(ctx context.Context, request ListMessageTextsRequestObject) (ListMessageTextsResponseObject, error)
@@ -18401,6 +19087,9 @@ type StrictServerInterface interface {
 	// SignOffList Let a list become what another person imported
 	// (POST /admin/v1/lists/{list}/imports/{import}/sign-off)
 	SignOffList(ctx context.Context, request SignOffListRequestObject) (SignOffListResponseObject, error)
+	// GetLive What happens now, over all instances
+	// (GET /admin/v1/live)
+	GetLive(ctx context.Context, request GetLiveRequestObject) (GetLiveResponseObject, error)
 	// RegisterPerson Register somebody for whom the desk acts
 	// (POST /admin/v1/people)
 	RegisterPerson(ctx context.Context, request RegisterPersonRequestObject) (RegisterPersonResponseObject, error)
@@ -19117,6 +19806,32 @@ func (sh *strictHandler) PublishDraft(ctx echo.Context, campaign CampaignPath, p
 		return err
 	} else if validResponse, ok := response.(PublishDraftResponseObject); ok {
 		return validResponse.VisitPublishDraftResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetFunnel operation middleware
+func (sh *strictHandler) GetFunnel(ctx echo.Context, campaign CampaignPath, params GetFunnelParams) error {
+	var request GetFunnelRequestObject
+
+	request.Campaign = campaign
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetFunnel(ctx.Request().Context(), request.(GetFunnelRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetFunnel")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetFunnelResponseObject); ok {
+		return validResponse.VisitGetFunnelResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -19952,6 +20667,31 @@ func (sh *strictHandler) SignOffList(ctx echo.Context, list ListPath, pImport Im
 		return err
 	} else if validResponse, ok := response.(SignOffListResponseObject); ok {
 		return validResponse.VisitSignOffListResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetLive operation middleware
+func (sh *strictHandler) GetLive(ctx echo.Context, params GetLiveParams) error {
+	var request GetLiveRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetLive(ctx.Request().Context(), request.(GetLiveRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetLive")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetLiveResponseObject); ok {
+		return validResponse.VisitGetLiveResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

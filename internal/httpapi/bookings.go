@@ -11,6 +11,7 @@ import (
 	"jari/internal/campaign"
 	"jari/internal/eligibility"
 	"jari/internal/fault"
+	"jari/internal/pulse"
 	"jari/internal/slot"
 	"jari/internal/token"
 )
@@ -68,6 +69,7 @@ func (s *Server) PlaceHold(ctx context.Context, r PlaceHoldRequestObject) (Place
 	h, err := s.Bookings.Hold(ctx, c, through(who, admissionOf(ctx)), booking.HoldRequest{
 		Slot: r.Body.SlotId, InsteadOf: text(r.Body.InsteadOf), Replaces: text(r.Body.Replaces),
 	})
+	s.Pulse.Meter.Count(c.ID, pulse.Held, pulse.Who{Person: sessionOf(ctx).Person}, err == nil)
 	if err != nil {
 		return nil, inCampaign(c, err)
 	}
@@ -108,6 +110,7 @@ func (s *Server) ConfirmBooking(ctx context.Context, r ConfirmBookingRequestObje
 		return nil, err
 	}
 	b, fresh, err := s.Bookings.Confirm(ctx, c, sessionOf(ctx).Person, r.Body.HoldToken)
+	s.Pulse.Meter.Count(c.ID, pulse.Booked, pulse.Who{Person: sessionOf(ctx).Person}, fresh)
 	if err == nil {
 		s.Rooms.Left(admissionOf(ctx))
 	}
@@ -142,6 +145,7 @@ func (s *Server) CancelBooking(ctx context.Context, r CancelBookingRequestObject
 	}
 	by := sessionOf(ctx)
 	b, err := s.Bookings.Cancel(ctx, c, booking.Claimant{Person: by.Person, Actor: by.Actor}, r.Booking)
+	s.Pulse.Meter.Count(c.ID, pulse.Cancelled, pulse.Who{Person: by.Person}, err == nil)
 	if err != nil {
 		return nil, err
 	}

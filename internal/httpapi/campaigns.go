@@ -7,6 +7,7 @@ import (
 
 	"jari/internal/campaign"
 	"jari/internal/eligibility"
+	"jari/internal/pulse"
 	"jari/internal/slot"
 )
 
@@ -48,12 +49,13 @@ func (s *Server) GetCampaign(_ context.Context, r GetCampaignRequestObject) (Get
 }
 
 // AskEligibility answers POST /v1/campaigns/{campaign}/eligibility.
-func (s *Server) AskEligibility(_ context.Context, r AskEligibilityRequestObject) (AskEligibilityResponseObject, error) {
+func (s *Server) AskEligibility(ctx context.Context, r AskEligibilityRequestObject) (AskEligibilityResponseObject, error) {
 	c, err := s.Campaigns.Get(r.Campaign)
 	if err != nil {
 		return nil, err
 	}
 	d := c.Rules.DecidePublic(eligibility.Facts{BirthDate: r.Body.BirthDate}, s.Clock.Now())
+	s.Pulse.Meter.Count(c.ID, pulse.Asked, pulse.Who{Block: fromIn(ctx).Block}, true)
 	return AskEligibility200JSONResponse(s.decision(c, d)), nil
 }
 

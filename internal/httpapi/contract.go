@@ -34,6 +34,8 @@ type declared struct {
 	route           *routers.Route
 	guard           guard
 	developmentOnly bool
+	// streams: it can be answered by events that go on.
+	streams bool
 	// bodyBytes is the largest body where an operation allows more than the rest.
 	bodyBytes int64
 	// file is for operations whose body is a file, which is read as it comes; long for those that may take their time.
@@ -73,6 +75,7 @@ func readContract() (*contract, error) {
 				},
 				guard:           guard(g),
 				developmentOnly: development,
+				streams:         streams(operation),
 				bodyBytes:       int64(bodyBytes),
 				file:            file,
 				long:            long,
@@ -80,6 +83,12 @@ func readContract() (*contract, error) {
 		}
 	}
 	return c, nil
+}
+
+// streams tells whether an operation can be answered by events.
+func streams(o *openapi3.Operation) bool {
+	ok := o.Responses.Status(http.StatusOK)
+	return ok != nil && ok.Value.Content[eventStream] != nil
 }
 
 var pathParameter = regexp.MustCompile(`\{([^}]+)\}`)

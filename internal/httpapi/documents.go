@@ -82,6 +82,16 @@ func (s *Server) sites(campaign, region string) *slot.Document {
 type fronted struct {
 	*echo.Echo
 	serve http.HandlerFunc
+	gate  *gate
+}
+
+// Inside is how many requests a handler that New made is working on.
+func Inside(h http.Handler) int {
+	f, ok := h.(fronted)
+	if !ok {
+		return 0
+	}
+	return int(f.gate.inside.Load())
 }
 
 // ServeHTTP answers a request.

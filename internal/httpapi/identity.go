@@ -6,6 +6,7 @@ import (
 
 	"jari/internal/fault"
 	"jari/internal/identity"
+	"jari/internal/pulse"
 )
 
 // GetIdentity answers GET /v1/identity.
@@ -24,6 +25,7 @@ func (s *Server) GetIdentity(context.Context, GetIdentityRequestObject) (GetIden
 // StartSignIn answers POST /v1/sign-ins.
 func (s *Server) StartSignIn(ctx context.Context, _ StartSignInRequestObject) (StartSignInResponseObject, error) {
 	in, err := s.Identity.StartSignIn(ctx, languageIn(ctx))
+	s.Pulse.Meter.Count("", pulse.Began, pulse.Who{Block: fromIn(ctx).Block}, err == nil)
 	if err != nil {
 		return nil, err
 	}
@@ -45,6 +47,7 @@ func (a signedIn) VisitConfirmSignInResponse(w http.ResponseWriter) error {
 // ConfirmSignIn answers POST /v1/sign-ins/confirm.
 func (s *Server) ConfirmSignIn(ctx context.Context, r ConfirmSignInRequestObject) (ConfirmSignInResponseObject, error) {
 	session, err := s.Identity.ConfirmSignIn(ctx, returned(*r.Body))
+	s.countVerified(ctx, session, err)
 	if err != nil {
 		return nil, err
 	}
@@ -86,6 +89,7 @@ func (s *Server) ActFor(ctx context.Context, r ActForRequestObject) (ActForRespo
 	default:
 		err = fault.New(fault.Invalid, fault.CodeInvalidRequest).Field("/", "must say for whom")
 	}
+	s.countVerified(ctx, session, err)
 	if err != nil {
 		return nil, err
 	}

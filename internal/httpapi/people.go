@@ -8,6 +8,7 @@ import (
 
 	"jari/internal/fault"
 	"jari/internal/identity"
+	"jari/internal/pulse"
 )
 
 // StartVerification answers POST /v1/verifications.
@@ -22,6 +23,7 @@ func (s *Server) StartVerification(ctx context.Context, r StartVerificationReque
 	from := fromIn(ctx)
 	from.Ticket = text(r.Body.Ticket)
 	v, err := s.Identity.Start(ctx, c, languageIn(ctx), from)
+	s.Pulse.Meter.Count("", pulse.Began, pulse.Who{Phone: s.Identity.Phone(c.Phone), Block: from.Block}, err == nil)
 	if err != nil {
 		return nil, err
 	}
@@ -66,6 +68,7 @@ func (v verified) VisitConfirmVerificationResponse(w http.ResponseWriter) error 
 // ConfirmVerification answers POST /v1/verifications/{verification}/confirm.
 func (s *Server) ConfirmVerification(ctx context.Context, r ConfirmVerificationRequestObject) (ConfirmVerificationResponseObject, error) {
 	session, err := s.Identity.Confirm(ctx, r.Verification, r.Body.Code, fromIn(ctx).Device)
+	s.countVerified(ctx, session, err)
 	if err != nil {
 		return nil, err
 	}
@@ -76,6 +79,11 @@ func (s *Server) ConfirmVerification(ctx context.Context, r ConfirmVerificationR
 			carried, cookie(deviceCookie, session.Device, int(session.DeviceExpiresAt.Sub(s.Clock.Real()).Seconds())),
 		},
 	}, nil
+}
+
+// countVerified counts who got a session.
+func (s *Server) countVerified(ctx context.Context, x identity.Session, err error) {
+	s.Pulse.Meter.Count("", pulse.Verified, pulse.Who{Person: x.Person.ID, Block: fromIn(ctx).Block}, err == nil)
 }
 
 // session shows a session, with the cookie that carries it.

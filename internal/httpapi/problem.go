@@ -82,6 +82,7 @@ func (s *Server) answerProblem(err error, c echo.Context) {
 		return
 	}
 	e := asFault(err)
+	s.Pulse.Meter.Refused(e.Code)
 	id := requestID(c)
 	code := status(e.Kind)
 	if e.Kind == fault.Internal && !errors.Is(err, c.Request().Context().Err()) {

@@ -12,6 +12,7 @@ import (
 	"jari/internal/campaign"
 	"jari/internal/eligibility"
 	"jari/internal/fault"
+	"jari/internal/pulse"
 	"jari/internal/token"
 	"jari/internal/waitingroom"
 )
@@ -53,7 +54,7 @@ func admits(c *campaign.Campaign, line campaign.Line, d eligibility.Decision) bo
 
 // Register answers PUT /v1/rooms/{room}/registration.
 func (s *Server) Register(ctx context.Context, r RegisterRequestObject) (RegisterResponseObject, error) {
-	t, err := s.Rooms.Take(ctx, r.Room, sessionOf(ctx).Person, true)
+	t, err := s.take(ctx, r.Room, true)
 	if err != nil {
 		return nil, err
 	}
@@ -62,11 +63,21 @@ func (s *Server) Register(ctx context.Context, r RegisterRequestObject) (Registe
 
 // TakeTicket answers PUT /v1/rooms/{room}/ticket.
 func (s *Server) TakeTicket(ctx context.Context, r TakeTicketRequestObject) (TakeTicketResponseObject, error) {
-	t, err := s.Rooms.Take(ctx, r.Room, sessionOf(ctx).Person, false)
+	t, err := s.take(ctx, r.Room, false)
 	if err != nil {
 		return nil, err
 	}
 	return TakeTicket200JSONResponse(ticket(r.Room, t)), nil
+}
+
+// take gives a place in the line of a room.
+func (s *Server) take(ctx context.Context, room string, drawn bool) (waitingroom.Ticket, error) {
+	person := sessionOf(ctx).Person
+	t, err := s.Rooms.Take(ctx, room, person, drawn)
+	if c, unknown := s.Campaigns.ByRoom(room); unknown == nil {
+		s.Pulse.Meter.Count(c.ID, pulse.Queued, pulse.Who{Person: person}, err == nil)
+	}
+	return t, err
 }
 
 func ticket(room string, t waitingroom.Ticket) Ticket {
@@ -174,9 +185,11 @@ func (s *Server) Admit(ctx context.Context, r AdmitRequestObject) (AdmitResponse
 	} else {
 		a, err = s.Rooms.AdmitAtOnce(r.Room, c.ID, person)
 	}
+	s.Pulse.Meter.Count(c.ID, pulse.Admitted, pulse.Who{Person: person}, err == nil)
 	if err != nil {
 		return nil, err
 	}
+	s.Pulse.Meter.Came(r.Room)
 	return entered{
 		Admit200JSONResponse: Admit200JSONResponse{
 			Admission: a.Token, ExpiresAt: s.shown(a.ExpiresAt), ExpiresInSeconds: int(a.ExpiresAt.Sub(s.Clock.Real()).Seconds()),

@@ -118,6 +118,8 @@ var operations = []operation{
 	{"turnDial", operator},
 	{"announceValue", operator},
 	{"planClearing", editor},
+	{"getLive", viewer},
+	{"getFunnel", viewer},
 	{"listLists", viewer},
 	{"removeList", editor},
 	{"listListImports", viewer},
@@ -181,10 +183,15 @@ func (s *Server) register(e *echo.Echo) error {
 				s.spend(budgetOf(id, g, c.route.Method)), s.oneOfFew, contract.validateFile(c, bodyBytes))
 			continue
 		}
+		hurry := []echo.MiddlewareFunc{deadline(wait)}
 		if _, free := documents[echoPath(c.route.Path)]; !free { // making a document asks no store and takes microseconds
-			middlewares[id] = append(middlewares[id], s.gate.bounded(priorityOf(id), bodyBytes))
+			hurry = []echo.MiddlewareFunc{s.gate.bounded(priorityOf(id), bodyBytes), deadline(wait)}
 		}
-		middlewares[id] = append(middlewares[id], deadline(wait), s.guard(g),
+		if c.streams {
+			hurry = []echo.MiddlewareFunc{s.streamed(g, hurry)}
+		}
+		middlewares[id] = append(middlewares[id], hurry...)
+		middlewares[id] = append(middlewares[id], s.guard(g),
 			s.spend(budgetOf(id, g, c.route.Method)), contract.validate(c, bodyBytes))
 	}
 	for _, o := range operations {

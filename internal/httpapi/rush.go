@@ -10,6 +10,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"jari/internal/booking"
+	"jari/internal/pulse"
 )
 
 // Two operations make the night: placing a hold and confirming it. Holding each of their requests against the contract by
@@ -86,6 +87,7 @@ func rushHold(s *Server, c echo.Context, a *asking, body []byte) (bool, error) {
 		return true, err
 	}
 	h, err := s.Bookings.Hold(c.Request().Context(), campaign, through(who, a.admission), wish)
+	s.Pulse.Meter.Count(campaign.ID, pulse.Held, pulse.Who{Person: a.session.Person}, err == nil)
 	if err != nil {
 		return true, inCampaign(campaign, err)
 	}
@@ -106,6 +108,7 @@ func rushBooking(s *Server, c echo.Context, a *asking, body []byte) (bool, error
 		return false, err
 	}
 	b, fresh, err := s.Bookings.Confirm(c.Request().Context(), campaign, a.session.Person, holdToken)
+	s.Pulse.Meter.Count(campaign.ID, pulse.Booked, pulse.Who{Person: a.session.Person}, fresh)
 	if err != nil {
 		return true, inCampaign(campaign, err)
 	}

@@ -27,6 +27,7 @@ import (
 	"jari/internal/limit"
 	"jari/internal/notify"
 	"jari/internal/plan"
+	"jari/internal/pulse"
 	"jari/internal/slot"
 	"jari/internal/staff"
 	"jari/internal/waitingroom"
@@ -43,6 +44,7 @@ type Options struct {
 	Staff     *staff.Service
 	Audit     *audit.Log
 	Plans     *plan.Service
+	Pulse     *pulse.Service
 	Clock     clock.Clock
 	Log       *slog.Logger
 	Metrics   prometheus.Registerer
@@ -110,7 +112,7 @@ func New(o Options) (http.Handler, error) {
 	if o.Development && o.Clock.Offset() != 0 {
 		serve = s.dated(serve)
 	}
-	return fronted{Echo: e, serve: serve}, nil
+	return fronted{Echo: e, serve: serve, gate: &s.gate}, nil
 }
 
 // dated has answers say the time that rules and people see, where that isn't the machine's: pages count down by it.

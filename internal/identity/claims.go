@@ -198,3 +198,12 @@ func MaskName(name string) string {
 	}
 	return strings.Join(words, " ")
 }
+
+// Phone is a number that people typed as it is kept, or empty for one that this deployment doesn't know.
+func (s *Service) Phone(typed string) string {
+	phone, err := NormalisePhone(typed, s.rules.Phones)
+	if err != nil {
+		return ""
+	}
+	return phone
+}

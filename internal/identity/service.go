@@ -109,7 +109,7 @@ func NewService(
 		audit: audit.NewLog(pool, clk, log, nil),
 	}
 	if rules.Scheme == SchemeOIDC || rules.Binding == BoundByProvider {
-		s.provider = newProvider(rules.Provider)
+		s.provider = newProvider(rules.Provider, data)
 	}
 	return s
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/riverqueue/river"
 
 	"jari/internal/crash"
@@ -166,15 +167,23 @@ func (s *Service) stale(ctx context.Context, id uuid.UUID) (bool, error) {
 }
 
 func (s *Service) drop(ctx context.Context, id uuid.UUID) error {
-	_, err := s.Pool.Exec(ctx, `
+	tag, err := s.Pool.Exec(ctx, `
 		UPDATE messages SET state = 'dropped', settled_at = now() WHERE message_id = $1 AND state = 'queued'`, id)
+	s.settled(tag, err, Dropped)
 	return wrapSettle(err)
 }
 
 func (s *Service) settle(ctx context.Context, id uuid.UUID, state State) error {
-	_, err := s.Pool.Exec(ctx, `
+	tag, err := s.Pool.Exec(ctx, `
 		UPDATE messages SET state = $2, settled_at = now() WHERE message_id = $1 AND state = 'sending'`, id, state)
+	s.settled(tag, err, state)
 	return wrapSettle(err)
+}
+
+func (s *Service) settled(tag pgconn.CommandTag, err error, state State) {
+	if err == nil && tag.RowsAffected() > 0 && s.Settled != nil {
+		s.Settled(state)
+	}
 }
 
 func (s *Service) requeue(ctx context.Context, id uuid.UUID) error {

@@ -38,7 +38,9 @@ type Options struct {
 	Rate int
 	// Forget deletes what is over; it runs every hour.
 	Forget func(ctx context.Context) (rows int64, err error)
-	Log    *slog.Logger
+	// Settled is told what became of each message that this instance worked off; nil tells nobody.
+	Settled func(State)
+	Log     *slog.Logger
 	// Audit is where changed words are on record.
 	Audit *audit.Log
 	// Workers is how many jobs this instance works on at a time; with 0 it remembers messages and works off none.

@@ -114,3 +114,13 @@ func CheckDurable(ctx context.Context, pool *pgxpool.Pool) error {
 	}
 	return nil
 }
+
+// Load is how many connections the server has, and how many it allows.
+func Load(ctx context.Context, pool *pgxpool.Pool) (connections, most int, err error) {
+	if err := pool.QueryRow(ctx, `
+		SELECT (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'),
+			current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int`).Scan(&connections, &most); err != nil {
+		return 0, 0, Unreachable(fmt.Errorf("asking Postgres for its connections: %w", err))
+	}
+	return connections, most, nil
+}

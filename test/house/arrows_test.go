@@ -104,12 +104,16 @@ var arrows = []arrow{
 		from: "internal/limit", may: []string{"internal/fault", "internal/clock", "internal/redis"},
 		why: "how often somebody asks is counted without knowing what for",
 	},
+	{
+		from: "internal/pulse", may: slices.Concat(small, storage),
+		why: "what is counted beside the way must never be part of it: whoever is counted is handed in, and asked by functions",
+	},
 	{from: "internal/audit", may: slices.Concat(small, storage), why: "everybody writes to the audit, so it can't know any of them"},
 	{
 		from: "internal/httpapi",
 		may: slices.Concat([]string{
 			"internal/waitingroom", "internal/identity", "internal/eligibility", "internal/slot", "internal/booking",
-			"internal/notify", "internal/campaign", "internal/staff", "internal/audit", "internal/limit", "internal/plan", "internal/table",
+			"internal/notify", "internal/campaign", "internal/staff", "internal/audit", "internal/limit", "internal/plan", "internal/pulse", "internal/table",
 			"internal/web/...", "openapi",
 		}, small),
 		why: "handlers bind, call, render: stores and configuration are behind the domain, so that no SQL or key grows in a handler",
@@ -146,6 +150,7 @@ var data = []string{
 	"internal/postgres", "internal/redis", "internal/localstores", "internal/campaign", "internal/slot", "internal/booking",
 	"internal/identity", "internal/waitingroom", "internal/notify", "internal/staff", "internal/audit", "internal/privacy", "internal/limit",
 	"internal/plan", "internal/backup",
+	"internal/pulse",
 	"internal/app", "test/...", "cmd/surge/...",
 }
 

@@ -222,6 +222,7 @@ func (s *Server) run(t testing.TB) {
 func (s *Server) Stop(t testing.TB) {
 	t.Helper()
 	s.stopOnce.Do(func() {
+		s.app.StopStreams()
 		s.http.Close()
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), time.Minute)
 		defer cancel()

@@ -104,7 +104,7 @@ func (s *Server) State(t testing.TB) State {
 	// Copies of slots follow Postgres by themselves, and say what it says. That somebody asked is counted also when they are
 	// refused.
 	found = slices.DeleteFunc(found, func(key string) bool {
-		return strings.HasPrefix(key, "rate:") || strings.Contains(key, "}:slot:") || strings.HasSuffix(key, "}:changed")
+		return strings.HasPrefix(key, "rate:") || strings.HasPrefix(key, "{pulse}") || strings.Contains(key, "}:slot:") || strings.HasSuffix(key, "}:changed")
 	})
 	slices.Sort(found)
 	state["redis"] = fmt.Sprintf("%d keys %s", len(found), strings.Join(found, " "))
@@ -131,7 +131,7 @@ func (s *Server) stateQuery(t testing.TB) string {
 	}
 	rows, err := s.Pool.Query(t.Context(), `
 		SELECT tablename FROM pg_tables WHERE schemaname = 'public'
-		AND tablename NOT IN ('leases', 'slot_changes_pushed', 'reminder_days', 'audit_chain', 'audit_unchained', 'rooms', 'room_servings') -- those are the instance's own business
+		AND tablename NOT IN ('leases', 'slot_changes_pushed', 'reminder_days', 'funnel_hours', 'audit_chain', 'audit_unchained', 'rooms', 'room_servings') -- those are the instance's own business
 		ORDER BY 1`)
 	if err != nil {
 		t.Fatal(err)
