@@ -66,7 +66,7 @@ func night(t *testing.T) exported {
 		return true
 	})
 	c.MustBook(t, s.Slot(t, jaritest.SiteOfMany, "2021-07-27"))
-	c.Hold(t, s.Slot(t, jaritest.SiteOfMany, "2021-07-28")).Want(t, http.StatusConflict, fault.CodeAlreadyBooked)
+	c.Hold(t, "999999999").Want(t, http.StatusNotFound, fault.CodeSlotNotFound)
 	var all exported
 	jaritest.Eventually(t, 30*time.Second, "the numbers are there", func() bool {
 		all = exported{}
