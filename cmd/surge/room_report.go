@@ -137,9 +137,9 @@ func (r *roomReport) ratios() []comparison {
 }
 
 const (
-	// mostOrigin is how often a second an edge may ask for a status: a copy is good for a second, and is fetched anew while it
-	// is still shown.
-	mostOrigin = 2
+	// mostOrigin is how often a second an edge may ask for a status, which is once, however many wait: a copy is good for a second
+	// and is fetched anew while it is still shown. The rest is for a busy machine and the few seconds that are looked at.
+	mostOrigin = 3
 	// mostBytes is the memory that a waiting person may take of the server and of Redis: none, but for what a process has more
 	// or less of at any two moments.
 	mostBytes = 16

@@ -191,6 +191,21 @@ test('an instance that is behind says not yet, and is asked again when it wants 
   assert.ok(s.waits() >= 7);
 });
 
+test('looking at the page again and again asks to come in no sooner', async () => {
+  const listeners = {};
+  const target = { addEventListener: (n, f) => (listeners[n] = f), removeEventListener: () => {} };
+  const s = staged({ window: target });
+  s.server.status.serving = 6;
+  s.server.headers = { 'Retry-After': '60' };
+  await s.start();
+  for (let i = 0; i < 10; i++) {
+    listeners.pageshow();
+    await s.next();
+  }
+  assert.equal(s.asked.filter((a) => a.endsWith('/admission')).length, 1);
+  assert.equal(s.asked.filter((a) => a.endsWith('/status')).length, 11);
+});
+
 test('who missed the turn is in the late lane until that calls', async () => {
   const s = staged();
   s.server.status.serving = 6;
