@@ -1,6 +1,7 @@
 package identity
 
 import (
+	"context"
 	"encoding/csv"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 
@@ -268,4 +270,65 @@ func BenchmarkAListOf300000(b *testing.B) {
 		}
 	}
 	b.ReportMetric(float64(rows), "rows")
+}
+
+func TestASessionKnowsItsListsWithoutAStoreUntilOneChanges(t *testing.T) {
+	t.Parallel()
+	d := setup(t, func(r *Rules) { r.ListsConfirmed = time.Minute })
+	row := ListRow{Line: 2, Name: hong.Name, BirthDate: hong.BirthDate.String(), Phone: hong.Phone}
+	other := row
+	other.Name = "임꺽정"
+	d.signed("nurses", row)
+	d.signed("doctors", other)
+	session, err := d.Authenticate(d.verified(hong).Token)
+	if err != nil {
+		t.Fatal(err)
+	}
+	on := func(ctx context.Context) string {
+		t.Helper()
+		names, err := d.OnLists(ctx, session, []string{"nurses", "doctors", "nobody signed this"})
+		if err != nil {
+			return "refused"
+		}
+		return strings.Join(names, " ")
+	}
+	refresh := func() {
+		t.Helper()
+		if err := d.RefreshLists(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	away, gone := context.WithCancel(t.Context())
+	gone() // whoever asks Postgres with this is refused
+	if got := on(away); got != "refused" {
+		t.Errorf("an instance that never looked says %q", got)
+	}
+	refresh()
+	if got := on(away); got != "nurses" {
+		t.Errorf("the session says %q", got)
+	}
+
+	// A change is asked about once, and remembered.
+	d.signed("doctors", row, other)
+	refresh()
+	if got := on(away); got != "refused" {
+		t.Errorf("after a change, without Postgres: %q", got)
+	}
+	if got := on(t.Context()); got != "nurses doctors" {
+		t.Errorf("after a change: %q", got)
+	}
+	if got := on(away); got != "nurses doctors" {
+		t.Errorf("asked again: %q", got)
+	}
+	d.signed("nurses", other)
+	refresh()
+	if got := on(t.Context()); got != "doctors" {
+		t.Errorf("taken off: %q", got)
+	}
+
+	// An instance that couldn't look for too long believes nothing.
+	d.clk.set(d.clk.Real().Add(2 * time.Minute))
+	if got := on(away); got != "refused" {
+		t.Errorf("cut off: %q", got)
+	}
 }
