@@ -904,6 +904,30 @@ func (e ProblemCode) Valid() bool {
 	}
 }
 
+// Defines values for ReportBy.
+const (
+	ReportByDay    ReportBy = "day"
+	ReportByRegion ReportBy = "region"
+	ReportBySite   ReportBy = "site"
+	ReportByWave   ReportBy = "wave"
+)
+
+// Valid indicates whether the value is a known member of the ReportBy enum.
+func (e ReportBy) Valid() bool {
+	switch e {
+	case ReportByDay:
+		return true
+	case ReportByRegion:
+		return true
+	case ReportBySite:
+		return true
+	case ReportByWave:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for RoomDialState.
 const (
 	RoomDialStateClosed RoomDialState = "closed"
@@ -988,6 +1012,48 @@ func (e StaffBookingStatus) Valid() bool {
 	case StaffBookingStatusActive:
 		return true
 	case StaffBookingStatusCancelled:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for GetReportParamsBy.
+const (
+	GetReportParamsByDay    GetReportParamsBy = "day"
+	GetReportParamsByRegion GetReportParamsBy = "region"
+	GetReportParamsBySite   GetReportParamsBy = "site"
+	GetReportParamsByWave   GetReportParamsBy = "wave"
+)
+
+// Valid indicates whether the value is a known member of the GetReportParamsBy enum.
+func (e GetReportParamsBy) Valid() bool {
+	switch e {
+	case GetReportParamsByDay:
+		return true
+	case GetReportParamsByRegion:
+		return true
+	case GetReportParamsBySite:
+		return true
+	case GetReportParamsByWave:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for GetReportParamsFormat.
+const (
+	GetReportParamsFormatCsv  GetReportParamsFormat = "csv"
+	GetReportParamsFormatJson GetReportParamsFormat = "json"
+)
+
+// Valid indicates whether the value is a known member of the GetReportParamsFormat enum.
+func (e GetReportParamsFormat) Valid() bool {
+	switch e {
+	case GetReportParamsFormatCsv:
+		return true
+	case GetReportParamsFormatJson:
 		return true
 	default:
 		return false
@@ -2323,6 +2389,42 @@ type RegionName struct {
 	SitesPath string `json:"sites_path"`
 }
 
+// Report defines model for Report.
+type Report struct {
+	AsOf time.Time `json:"as_of"`
+	By   ReportBy  `json:"by"`
+
+	// FromDate YYYY-MM-DD; a date that exists.
+	FromDate CivilDate    `json:"from_date"`
+	Lines    []ReportLine `json:"lines"`
+
+	// Next What to ask for the next page with; absent on the last.
+	Next *string `json:"next,omitempty"`
+
+	// ToDate YYYY-MM-DD; a date that exists.
+	ToDate CivilDate `json:"to_date"`
+}
+
+// ReportBy defines model for Report.By.
+type ReportBy string
+
+// ReportLine defines model for ReportLine.
+type ReportLine struct {
+	Arrived int  `json:"arrived"`
+	Booked  int  `json:"booked"`
+	Free    *int `json:"free,omitempty"`
+
+	// Held Held at this moment and not confirmed yet.
+	Held *int `json:"held,omitempty"`
+
+	// Key The region, site, day or wave.
+	Key    string `json:"key"`
+	NoShow int    `json:"no_show"`
+
+	// Places Capacity of the slots that are open.
+	Places *int `json:"places,omitempty"`
+}
+
 // Rollback defines model for Rollback.
 type Rollback struct {
 	// EffectiveAt As in publishing.
@@ -2832,6 +2934,29 @@ type GetFunnelParams struct {
 	// To Until when, at most seven days later; by default now.
 	To *time.Time `form:"to,omitempty" json:"to,omitempty"`
 }
+
+// GetReportParams defines parameters for GetReport.
+type GetReportParams struct {
+	// By What the lines are.
+	By *GetReportParamsBy `form:"by,omitempty" json:"by,omitempty"`
+
+	// From The first day; today where it is left out.
+	From *openapi_types.Date `form:"from,omitempty" json:"from,omitempty"`
+
+	// To The last day; the first where it is left out.
+	To *openapi_types.Date `form:"to,omitempty" json:"to,omitempty"`
+
+	// After What the page before had as `next`.
+	After  *string                `form:"after,omitempty" json:"after,omitempty"`
+	Limit  *int                   `form:"limit,omitempty" json:"limit,omitempty"`
+	Format *GetReportParamsFormat `form:"format,omitempty" json:"format,omitempty"`
+}
+
+// GetReportParamsBy defines parameters for GetReport.
+type GetReportParamsBy string
+
+// GetReportParamsFormat defines parameters for GetReport.
+type GetReportParamsFormat string
 
 // ImportSitesMultipartBody defines parameters for ImportSites.
 type ImportSitesMultipartBody struct {
@@ -3492,6 +3617,9 @@ type ServerInterface interface {
 	// BookFor Book a slot for a person, or move their booking to it
 	// (PUT /admin/v1/campaigns/{campaign}/people/{person}/booking)
 	BookFor(ctx echo.Context, campaign CampaignPath, person PersonPath) error
+	// GetReport How many places are booked, free, used and not, by region, site, day or wave
+	// (GET /admin/v1/campaigns/{campaign}/report)
+	GetReport(ctx echo.Context, campaign CampaignPath, params GetReportParams) error
 	// ImportSites Try a list of sites, as CSV or XLSX
 	// (POST /admin/v1/campaigns/{campaign}/sites/import)
 	ImportSites(ctx echo.Context, campaign CampaignPath) error
@@ -4164,6 +4292,66 @@ func (w *ServerInterfaceWrapper) BookFor(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.BookFor(ctx, campaign, person)
+	return err
+}
+
+// GetReport converts echo context to params.
+func (w *ServerInterfaceWrapper) GetReport(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "campaign" -------------
+	var campaign CampaignPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "campaign", ctx.Param("campaign"), &campaign, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter campaign: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetReportParams
+	// ------------- Optional query parameter "by" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "by", ctx.QueryParams(), &params.By, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter by: %s", err))
+	}
+
+	// ------------- Optional query parameter "from" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "from", ctx.QueryParams(), &params.From, runtime.BindQueryParameterOptions{Type: "string", Format: "date"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter from: %s", err))
+	}
+
+	// ------------- Optional query parameter "to" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "to", ctx.QueryParams(), &params.To, runtime.BindQueryParameterOptions{Type: "string", Format: "date"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter to: %s", err))
+	}
+
+	// ------------- Optional query parameter "after" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "after", ctx.QueryParams(), &params.After, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter after: %s", err))
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "format" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "format", ctx.QueryParams(), &params.Format, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter format: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetReport(ctx, campaign, params)
 	return err
 }
 
@@ -5579,6 +5767,7 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.PUT(options.BaseURL+"/admin/v1/campaigns/:campaign/draft", wrapper.SaveDraft, options.OperationMiddlewares["saveDraft"]...)
 	router.GET(options.BaseURL+"/admin/v1/campaigns/:campaign/draft/preview", wrapper.PreviewDraft, options.OperationMiddlewares["previewDraft"]...)
 	router.POST(options.BaseURL+"/admin/v1/campaigns/:campaign/draft/publish", wrapper.PublishDraft, options.OperationMiddlewares["publishDraft"]...)
+	router.GET(options.BaseURL+"/admin/v1/campaigns/:campaign/report", wrapper.GetReport, options.OperationMiddlewares["getReport"]...)
 	router.GET(options.BaseURL+"/admin/v1/approvals", wrapper.ListApprovals, options.OperationMiddlewares["listApprovals"]...)
 	router.POST(options.BaseURL+"/admin/v1/approvals/:approval", wrapper.Approve, options.OperationMiddlewares["approve"]...)
 	router.GET(options.BaseURL+"/admin/v1/keys", wrapper.ListKeys, options.OperationMiddlewares["listKeys"]...)
@@ -8045,60 +8234,6 @@ func (response PublishDraft415ApplicationProblemPlusJSONResponse) VisitPublishDr
 	return err
 }
 
-type PublishDraft429ApplicationProblemPlusJSONResponse struct {
-	TooManyApplicationProblemPlusJSONResponse
-}
-
-func (response PublishDraft429ApplicationProblemPlusJSONResponse) VisitPublishDraftResponse(w http.ResponseWriter) error {
-
-	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
-		return err
-	}
-	w.Header().Set("Content-Type", "application/problem+json")
-	if response.Headers.RetryAfter != nil {
-		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
-	}
-	w.WriteHeader(429)
-	_, err := buf.WriteTo(w)
-	return err
-}
-
-type PublishDraft500ApplicationProblemPlusJSONResponse struct {
-	InternalApplicationProblemPlusJSONResponse
-}
-
-func (response PublishDraft500ApplicationProblemPlusJSONResponse) VisitPublishDraftResponse(w http.ResponseWriter) error {
-
-	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
-		return err
-	}
-	w.Header().Set("Content-Type", "application/problem+json")
-	w.WriteHeader(500)
-	_, err := buf.WriteTo(w)
-	return err
-}
-
-type PublishDraft503ApplicationProblemPlusJSONResponse struct {
-	UnavailableApplicationProblemPlusJSONResponse
-}
-
-func (response PublishDraft503ApplicationProblemPlusJSONResponse) VisitPublishDraftResponse(w http.ResponseWriter) error {
-
-	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
-		return err
-	}
-	w.Header().Set("Content-Type", "application/problem+json")
-	if response.Headers.RetryAfter != nil {
-		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
-	}
-	w.WriteHeader(503)
-	_, err := buf.WriteTo(w)
-	return err
-}
-
 type GetFunnelRequestObject struct {
 	Campaign CampaignPath `json:"campaign"`
 	Params   GetFunnelParams
@@ -8930,6 +9065,167 @@ type BookFor503ApplicationProblemPlusJSONResponse struct {
 }
 
 func (response BookFor503ApplicationProblemPlusJSONResponse) VisitBookForResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetReportRequestObject struct {
+	Campaign CampaignPath `json:"campaign"`
+	Params   GetReportParams
+}
+
+type GetReportResponseObject interface {
+	VisitGetReportResponse(w http.ResponseWriter) error
+}
+
+type GetReport200JSONResponse Report
+
+func (response GetReport200JSONResponse) VisitGetReportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetReport200TextcsvResponse struct {
+	Body          io.Reader
+	ContentLength int64
+}
+
+func (response GetReport200TextcsvResponse) VisitGetReportResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "text/csv")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
+type GetReport400ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response GetReport400ApplicationProblemPlusJSONResponse) VisitGetReportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetReport401ApplicationProblemPlusJSONResponse struct {
+	KeyRequiredApplicationProblemPlusJSONResponse
+}
+
+func (response GetReport401ApplicationProblemPlusJSONResponse) VisitGetReportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetReport403ApplicationProblemPlusJSONResponse struct {
+	RoleRequiredApplicationProblemPlusJSONResponse
+}
+
+func (response GetReport403ApplicationProblemPlusJSONResponse) VisitGetReportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetReport404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response GetReport404ApplicationProblemPlusJSONResponse) VisitGetReportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetReport429ApplicationProblemPlusJSONResponse struct {
+	TooManyApplicationProblemPlusJSONResponse
+}
+
+func (response GetReport429ApplicationProblemPlusJSONResponse) VisitGetReportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetReport500ApplicationProblemPlusJSONResponse struct {
+	InternalApplicationProblemPlusJSONResponse
+}
+
+func (response GetReport500ApplicationProblemPlusJSONResponse) VisitGetReportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetReport503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response GetReport503ApplicationProblemPlusJSONResponse) VisitGetReportResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -19030,6 +19326,9 @@ type StrictServerInterface interface {
 	// BookFor Book a slot for a person, or move their booking to it
 	// (PUT /admin/v1/campaigns/{campaign}/people/{person}/booking)
 	BookFor(ctx context.Context, request BookForRequestObject) (BookForResponseObject, error)
+	// GetReport How many places are booked, free, used and not, by region, site, day or wave
+	// (GET /admin/v1/campaigns/{campaign}/report)
+	GetReport(ctx context.Context, request GetReportRequestObject) (GetReportResponseObject, error)
 	// ImportSites Try a list of sites, as CSV or XLSX
 	// (POST /admin/v1/campaigns/{campaign}/sites/import)
 	ImportSites(ctx context.Context, request ImportSitesRequestObject) (ImportSitesResponseObject, error)
@@ -20004,6 +20303,32 @@ func (sh *strictHandler) BookFor(ctx echo.Context, campaign CampaignPath, person
 		return err
 	} else if validResponse, ok := response.(BookForResponseObject); ok {
 		return validResponse.VisitBookForResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetReport operation middleware
+func (sh *strictHandler) GetReport(ctx echo.Context, campaign CampaignPath, params GetReportParams) error {
+	var request GetReportRequestObject
+
+	request.Campaign = campaign
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetReport(ctx.Request().Context(), request.(GetReportRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetReport")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetReportResponseObject); ok {
+		return validResponse.VisitGetReportResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

@@ -110,6 +110,7 @@ var operations = []operation{
 	{"takePlaceFor", desk},
 	{"bookFor", desk},
 	{"cancelFor", desk},
+	{"getReport", viewer},
 	{"listMessageTexts", viewer},
 	{"setMessageTexts", editor},
 	{"previewMessageTexts", editor},

@@ -248,6 +248,7 @@ var examples = map[string]example{
 		prepare:       aboutBooking(func(httpapi.Booking) any { return map[string]any{"reason": "telephones"} }),
 		answeredAgain: true, elsewhere: noBooking,
 	},
+	"getReport":        {anywhere: "the other campaign has slots too"},
 	"listMessageTexts": {anywhere: "the other campaign's people are told things too"},
 	"setMessageTexts": {
 		prepare: func(*testing.T, *world, *jaritest.Citizen) (any, map[string]string) {
