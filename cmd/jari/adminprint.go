@@ -179,7 +179,7 @@ func (p *adminPrinter) table(b *strings.Builder, indent string, rows []any, sche
 		var line []string
 		for _, column := range columns {
 			text, fits := p.cell(object[column])
-			if !fits {
+			if list, is := object[column].([]any); !fits && (!is || len(list) > 0) {
 				raw, _ := json.Marshal(object[column])
 				text = plain(string(raw))
 			}

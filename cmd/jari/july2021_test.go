@@ -1,0 +1,122 @@
+package main
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"jari/test/jaritest"
+	"jari/test/storetest"
+)
+
+// asCommand makes the binary of the tests the command itself, for scripts.
+const asCommand = "JARI_TEST_AS_COMMAND"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(asCommand) != "" {
+		main()
+		os.Exit(0)
+	}
+	os.Exit(m.Run())
+}
+
+// bureau runs the scripts of test/july2021.
+type bureau struct {
+	server  *jaritest.Server
+	folder  string
+	environ []string
+}
+
+func (b *bureau) script(t *testing.T, environ []string, name string, arguments ...string) string {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	defer cancel()
+	command := exec.CommandContext(ctx, "bash", append([]string{filepath.Join(b.folder, name)}, arguments...)...)
+	command.Env = append(append(os.Environ(), b.environ...), environ...)
+	var words strings.Builder
+	command.Stderr = &words
+	out, err := command.Output()
+	if err != nil {
+		t.Fatalf("%s %s: %v\n%s\n%s", name, strings.Join(arguments, " "), err, out, words.String())
+	}
+	return string(out)
+}
+
+// citizen is a phone with curl.
+func (b *bureau) citizen(t *testing.T, session string, arguments ...string) string {
+	t.Helper()
+	return strings.TrimSpace(b.script(t, []string{"SESSION=" + session}, "citizen.sh", append([]string{b.server.URL}, arguments...)...))
+}
+
+// The campaign of July 2021, from an empty database to a citizen with a booking, by files, scripts and curl alone. Publishing
+// needs a second person throughout.
+func TestJuly2021IsSetUpByFilesAndTheCommandLine(t *testing.T) {
+	t.Parallel()
+	root, err := storetest.ModuleRoot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := jaritest.Start(t, jaritest.WithNothingPublished(), jaritest.WithEnvironment("JARI_SECOND_PERSON", "publish"))
+	at := func(instant string) { s.Clock.Set(jaritest.Instant(instant)) }
+	at("2021-07-16T12:00:00+09:00")
+	office := t.TempDir()
+	b := &bureau{server: s, folder: filepath.Join(root, "test/july2021"), environ: append(s.Environ(),
+		asCommand+"=1", "JARI="+self, "OFFICE="+office, "JARI_ADMIN_URL="+s.URL, "LC_ALL=C.UTF-8",
+		"JARI_CLOCK_OFFSET="+time.Until(s.Clock.Now()).String())}
+
+	said := b.script(t, nil, "setup.sh")
+	for _, want := range []string{"sites.import", "456 created", "july-2021.evening", "approval.approve"} {
+		if !strings.Contains(said, want) {
+			t.Errorf("setting up doesn't say %q:\n%s", want, said)
+		}
+	}
+	for _, wave := range []string{"T9", "T0", "T1", "T2", "T3", "T4", "T5", "T6", "T7", "T8"} {
+		if said := b.script(t, nil, "wave.sh", wave); !strings.Contains(said, wave+" 2021-08-") || !strings.Contains(said, "day ends in") {
+			t.Errorf("adding %s doesn't say who gains it:\n%s", wave, said)
+		}
+	}
+
+	reference := regexp.MustCompile(`^[0-9A-Z]{4}-[0-9A-Z]{4}-[0-9A-Z]{4}$`)
+	e3 := b.citizen(t, "", "verify", "김하나", "1964-05-05", "01012345678")
+	if got := b.citizen(t, e3, "book", "july-2021", "clinic", "2021-07-27"); !reference.MatchString(got) {
+		t.Errorf("a citizen of E3 has %q", got)
+	}
+	f1 := b.citizen(t, "", "verify", "이둘", "1967-03-09", "01012345679")
+	b.citizen(t, f1, "register", "july-2021.evening")
+
+	at("2021-07-19T19:52:30+09:00")
+	b.script(t, nil, "night.sh", "2021071919520042")
+	at("2021-07-19T20:00:01+09:00")
+	// The line moves with time.
+	moving, stop := context.WithCancel(t.Context())
+	moved := make(chan struct{})
+	go func() {
+		defer close(moved)
+		tick := time.NewTicker(50 * time.Millisecond)
+		defer tick.Stop()
+		for moving.Err() == nil {
+			s.Clock.Advance(50 * time.Millisecond)
+			<-tick.C
+		}
+	}()
+	defer func() { stop(); <-moved }()
+	if got := b.citizen(t, f1, "book", "july-2021.evening", "hall", "2021-08-17"); !reference.MatchString(got) {
+		t.Errorf("a citizen of F1 has %q", got)
+	}
+
+	at("2021-08-09T20:00:01+09:00")
+	t9 := b.citizen(t, "", "verify", "박아홉", "1980-01-19", "01012345670")
+	if got := b.citizen(t, t9, "book", "july-2021", "hall", "2021-08-26"); !reference.MatchString(got) {
+		t.Errorf("a citizen of T9 has %q", got)
+	}
+	s.CheckBooks(t)
+}
