@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/goccy/go-yaml"
@@ -424,5 +425,5 @@ func kebab(name string) string {
 	return strings.Trim(b.String(), "-")
 }
 
-// adminCommands reads the contract that this binary carries.
-func adminCommands() (*adminContract, error) { return readAdminContract(openapi.Document) }
+// adminCommands are those of the contract that this binary carries. They are read once.
+var adminCommands = sync.OnceValues(func() (*adminContract, error) { return readAdminContract(openapi.Document) })
