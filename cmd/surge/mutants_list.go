@@ -25,7 +25,10 @@ const (
 )
 
 // mutants are bugs that others shipped, or that one of the reasons in the code is there to keep out.
-var mutants = []mutant{
+var mutants = append(bookingMutants, roomMutants...)
+
+// bookingMutants are bugs of holding and confirming.
+var bookingMutants = []mutant{
 	{
 		name: "a booking is acknowledged before it is committed",
 		edits: []edit{
