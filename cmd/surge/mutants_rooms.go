@@ -2,7 +2,7 @@ package main
 
 const (
 	fileAdmission = "internal/waitingroom/admission.go"
-	filePlaces    = "internal/waitingroom/places.go"
+	fileStore     = "internal/waitingroom/store.go"
 	fileRooms     = "internal/waitingroom/postgres.go"
 	fileRoom      = "internal/waitingroom/room.go"
 	fileRoomTable = "migrations/000015_rooms.up.sql"
@@ -15,7 +15,7 @@ var roomMutants = []mutant{
 	{
 		name: "the freeze of a draw doesn't keep anybody out",
 		edits: []edit{
-			{filePlaces, "				WHERE room_no = $1 AND state = 'registration'\n", "				WHERE room_no = $1\n"},
+			{fileStore, "				WHERE room_no = $1 AND state = 'registration'\n", "				WHERE room_no = $1\n"},
 			{fileRoomTable, " AND (drawn IS NULL OR drawn = registered)", ""},
 		},
 		tests: []mutantTest{{pkgWaiting, "TestWhoComesAfterTheFreezeIsBehindIt"}},
@@ -45,12 +45,12 @@ var roomMutants = []mutant{
 	},
 	{
 		name:  "a block of numbers is kept after its second",
-		edits: []edit{{filePlaces, "WHERE clock_timestamp() < $5::timestamptz + $6::interval", "WHERE ($5::timestamptz, $6::interval) IS NOT NULL"}},
+		edits: []edit{{fileStore, "WHERE clock_timestamp() < $5::timestamptz + $6::interval", "WHERE ($5::timestamptz, $6::interval) IS NOT NULL"}},
 		tests: []mutantTest{{pkgWaiting, "TestABlockOfNumbersDies"}},
 	},
 	{
 		name:  "a block of numbers is given twice",
-		edits: []edit{{filePlaces, "		RETURNING numbers - $2, open_ms,", "		RETURNING greatest(0, numbers - $2 - 1), open_ms,"}},
+		edits: []edit{{fileStore, "		RETURNING numbers - $2, open_ms,", "		RETURNING greatest(0, numbers - $2 - 1), open_ms,"}},
 		tests: []mutantTest{{pkgJourney, "TestNobodyComesInByAnotherWay"}},
 	},
 	{

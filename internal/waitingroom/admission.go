@@ -99,7 +99,7 @@ func (s *Service) Admit(ctx context.Context, c Claim) (Admission, error) {
 		}
 		return s.enter(ctx, v, c.Person, v.calledSecond(position))
 	}
-	if since, ok := s.inside.since(ctx, c.Room, c.Person, now); ok && now.Before(s.until(since)) {
+	if since, ok := s.Presence.Since(ctx, c.Room, c.Person, now); ok && now.Before(s.until(since)) {
 		return s.again(ctx, v, c.Person, since)
 	}
 	if c.Holds != nil && c.Holds(ctx) {
@@ -129,7 +129,7 @@ func (s *Service) place(ctx context.Context, v *view, c Claim) (token.Ticket, er
 		}
 		return t, nil
 	}
-	p, found, err := findPlace(ctx, s.Pool, v.No, c.Person)
+	p, found, err := s.findPlace(ctx, v.No, c.Person)
 	if err == nil && !found {
 		err = fault.New(fault.Conflict, fault.CodePlaceRequired)
 	}
@@ -148,9 +148,9 @@ func (v *view) calledSecond(position uint64) string {
 // enter lets somebody in. Whether Redis can count them decides nothing.
 func (s *Service) enter(ctx context.Context, v *view, person uuid.UUID, calledSecond string) (Admission, error) {
 	now := s.Clock.Real()
-	since, err := s.inside.enter(ctx, v.ID, person, now, now.Add(s.Limits.Admission), calledSecond)
+	since, err := s.Presence.Enter(ctx, v.ID, person, now, now.Add(s.Limits.Admission), calledSecond)
 	if err != nil {
-		s.inside.note(v.ID, person, stay{since: now, until: now.Add(s.Limits.Admission)})
+		s.Presence.Note(v.ID, person, now, now.Add(s.Limits.Admission))
 		since = now
 	}
 	if !now.Before(s.until(since)) {
@@ -161,13 +161,13 @@ func (s *Service) enter(ctx context.Context, v *view, person uuid.UUID, calledSe
 
 // again gives an admission that lives again, used once more.
 func (s *Service) again(_ context.Context, v *view, person uuid.UUID, since time.Time) (Admission, error) {
-	s.inside.note(v.ID, person, stay{since: since, until: s.until(since)})
+	s.Presence.Note(v.ID, person, since, s.until(since))
 	return s.seal(v.ID, v.Campaign, person, since)
 }
 
 // admitLate admits from the late lane: those who didn't come within their grace, or come back after their admission ended.
 func (s *Service) admitLate(ctx context.Context, v *view, person uuid.UUID) (Admission, error) {
-	number, atMS, err := lateNumber(ctx, s.Pool, v.No, person, nil)
+	number, atMS, err := s.Ledger.LateNumber(ctx, v.No, person, nil)
 	if err != nil {
 		return Admission{}, err
 	}
@@ -175,7 +175,7 @@ func (s *Service) admitLate(ctx context.Context, v *view, person uuid.UUID) (Adm
 		if v.inGrace(true, number, atMS) {
 			return s.enter(ctx, v, person, "")
 		}
-		if number, _, err = lateNumber(ctx, s.Pool, v.No, person, &number); err != nil {
+		if number, _, err = s.Ledger.LateNumber(ctx, v.No, person, &number); err != nil {
 			return Admission{}, err
 		}
 	}
@@ -228,7 +228,7 @@ func (s *Service) Check(text, campaign string, person uuid.UUID) (token.Admissio
 func (s *Service) Used(a token.Admission) (renewed Admission, ok bool) {
 	line := a.Room != a.Campaign // a room without a line counts nobody
 	if line {
-		s.inside.note(a.Room, a.Person, stay{since: a.IssuedAt, until: s.until(a.IssuedAt)})
+		s.Presence.Note(a.Room, a.Person, a.IssuedAt, s.until(a.IssuedAt))
 	}
 	now := s.Clock.Real()
 	if !now.Before(a.ExpiresAt) || a.ExpiresAt.Sub(now) > s.Limits.Admission/2 || !s.until(a.IssuedAt).After(a.ExpiresAt) {
@@ -241,6 +241,6 @@ func (s *Service) Used(a token.Admission) (renewed Admission, ok bool) {
 // Left counts a person as inside no longer: what they came for is done.
 func (s *Service) Left(a token.Admission) {
 	if a.Room != a.Campaign {
-		s.inside.note(a.Room, a.Person, stay{})
+		s.Presence.Note(a.Room, a.Person, time.Time{}, time.Time{})
 	}
 }

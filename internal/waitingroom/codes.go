@@ -149,7 +149,7 @@ func (v *view) called(late bool, number uint64) CodeTurn {
 
 // codePlace is the place of a phone, given now if it has none or its turn is over. First is who goes before everybody else.
 func (s *Service) codePlace(ctx context.Context, v *view, w CodeWanted, first bool) (p Place, late bool, err error) {
-	p, found, err := findPlace(ctx, s.Pool, v.No, w.Phone)
+	p, found, err := s.findPlace(ctx, v.No, w.Phone)
 	if err != nil {
 		return p, false, err
 	}
@@ -182,9 +182,9 @@ func (s *Service) codePlace(ctx context.Context, v *view, w CodeWanted, first bo
 
 // firstPlace is a phone's place among those who go first.
 func (s *Service) firstPlace(ctx context.Context, v *view, phone uuid.UUID) (Place, error) {
-	number, atMS, err := lateNumber(ctx, s.Pool, v.No, phone, nil)
+	number, atMS, err := s.Ledger.LateNumber(ctx, v.No, phone, nil)
 	if err == nil && number < v.LateServing && !v.inGrace(true, number, atMS) {
-		number, atMS, err = lateNumber(ctx, s.Pool, v.No, phone, &number)
+		number, atMS, err = s.Ledger.LateNumber(ctx, v.No, phone, &number)
 	}
 	return Place{Behind: true, Number: number, AtMS: atMS}, err
 }
@@ -216,7 +216,7 @@ func (v *view) codesIn(n NotYourTurn) time.Duration {
 func (s *Service) Sent(ctx context.Context, w CodeWanted, turn CodeTurn) {
 	if v, err := s.view(CodesRoom); err == nil && turn.Placed {
 		now := s.Clock.Real()
-		_, _ = s.inside.enter(ctx, v.ID, w.Phone, now, now.Add(v.Grace), turn.calledSecond) // it steers and decides nothing
+		_, _ = s.Presence.Enter(ctx, v.ID, w.Phone, now, now.Add(v.Grace), turn.calledSecond) // it steers and decides nothing
 	}
 }
 

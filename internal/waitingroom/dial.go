@@ -201,7 +201,7 @@ func (s *Service) TurnOf(ctx context.Context, room string, person uuid.UUID) (Tu
 	if !v.RegistrationOpensAt.IsZero() {
 		t.From = v.RegistrationOpensAt
 	}
-	p, found, err := findPlace(ctx, s.Pool, v.No, person)
+	p, found, err := s.findPlace(ctx, v.No, person)
 	if err != nil || !found {
 		return t, err
 	}

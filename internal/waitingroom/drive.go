@@ -23,15 +23,22 @@ func isNoRows(err error) bool { return errors.Is(err, pgx.ErrNoRows) }
 
 // drive leads a room whenever nobody else does, until ctx ends. What it keeps in memory may be lost with it.
 func (s *Service) drive(ctx context.Context, room string) {
-	leader := &leader{Service: s}
+	step := s.Lead(room)
 	failing := false
 	clock.Every(ctx, stepEvery, func() {
-		err := leader.step(ctx, room)
+		err := step(ctx)
 		if err != nil && !failing && ctx.Err() == nil {
 			s.Log.Warn("a waiting room stands still", "room", room, "error", err)
 		}
 		failing = err != nil
 	})
+}
+
+// Lead returns a step of leading a room: called again and again, it does what is due if this instance leads, and takes the
+// lead if nobody has it.
+func (s *Service) Lead(room string) (step func(context.Context) error) {
+	leader := &leader{Service: s}
+	return func(ctx context.Context) error { return leader.step(ctx, room) }
 }
 
 // leader advances one room.
@@ -55,7 +62,7 @@ func (l *leader) step(ctx context.Context, room string) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, writeTimeout)
 	defer cancel()
-	r, err := takeLead(ctx, l.Pool, room, l.me)
+	r, err := l.Ledger.Lead(ctx, room, l.me)
 	if err != nil || r == nil {
 		l.controller, l.leads = nil, false
 		return err
@@ -169,7 +176,7 @@ func (l *leader) advance(ctx context.Context, r *Room) error {
 		}
 		return nil
 	}
-	_, err = advance(ctx, l.Pool, r, l.me, max(serving, r.Serving), max(late, r.LateServing))
+	_, err = l.Ledger.Advance(ctx, r, l.me, max(serving, r.Serving), max(late, r.LateServing))
 	crash.Point(crash.Served)
 	return err
 }
@@ -179,10 +186,10 @@ func (l *leader) countInside(ctx context.Context, p Plan, now time.Time) (int, e
 	if p.Endless {
 		return l.CodesWaiting(ctx)
 	}
-	return l.Service.inside.count(ctx, p.Room, now)
+	return l.Presence.Count(ctx, p.Room, now)
 }
 
 // came fills in who came of each call.
 func (l *leader) came(ctx context.Context, room string, calls History) error {
-	return l.Service.inside.came(ctx, room, calls)
+	return l.Presence.Came(ctx, room, calls)
 }

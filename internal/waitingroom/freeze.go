@@ -97,7 +97,7 @@ func (s *Service) anyCalled(ctx context.Context, places []placeOf) bool {
 		if called && known {
 			return true
 		}
-		if since, inside := s.inside.since(ctx, p.view.ID, p.person, s.Clock.Real()); inside && s.Clock.Real().Before(s.until(since)) {
+		if since, inside := s.Presence.Since(ctx, p.view.ID, p.person, s.Clock.Real()); inside && s.Clock.Real().Before(s.until(since)) {
 			return true
 		}
 	}
@@ -155,6 +155,6 @@ func (s *Service) thawed(ctx context.Context, v *view, c Claim, position uint64)
 	if c.Ticket == "" {
 		return false, nil // The row was asked already.
 	}
-	p, found, err := findPlace(ctx, s.Pool, v.No, c.Person)
+	p, found, err := s.findPlace(ctx, v.No, c.Person)
 	return found && v.inGrace(false, position, p.AtMS), err
 }

@@ -43,8 +43,8 @@ type stay struct{ since, until time.Time }
 // mostNoted bounds what an instance remembers while Redis is away; more isn't counted.
 const mostNoted = 100_000
 
-// enter remembers that a person is inside until an instant, and returns since when they are.
-func (i *inside) enter(ctx context.Context, room string, person uuid.UUID, now, until time.Time, calledSecond string) (time.Time, error) {
+// Enter remembers that a person is inside until an instant, and returns since when they are.
+func (i *inside) Enter(ctx context.Context, room string, person uuid.UUID, now, until time.Time, calledSecond string) (time.Time, error) {
 	ms, err := enterScript.Run(ctx, i.redis, []string{insideKey(room), sinceKey(room), cameKey(room)},
 		person[:], now.UnixMilli(), until.UnixMilli(), calledSecond).Int64()
 	if err != nil {
@@ -53,8 +53,8 @@ func (i *inside) enter(ctx context.Context, room string, person uuid.UUID, now, 
 	return time.UnixMilli(ms), nil
 }
 
-// since is when a person who is inside came in; false if they aren't.
-func (i *inside) since(ctx context.Context, room string, person uuid.UUID, now time.Time) (time.Time, bool) {
+// Since is when a person who is inside came in; false if they aren't.
+func (i *inside) Since(ctx context.Context, room string, person uuid.UUID, now time.Time) (time.Time, bool) {
 	pipe := i.redis.Pipeline()
 	ends, since := pipe.ZScore(ctx, insideKey(room), string(person[:])), pipe.HGet(ctx, sinceKey(room), string(person[:]))
 	_, _ = pipe.Exec(ctx)
@@ -65,17 +65,17 @@ func (i *inside) since(ctx context.Context, room string, person uuid.UUID, now t
 	return time.UnixMilli(at), true
 }
 
-// note remembers for the next telling that somebody used an admission, or left.
-func (i *inside) note(room string, person uuid.UUID, s stay) {
+// Note remembers for the next telling that somebody used an admission, or left.
+func (i *inside) Note(room string, person uuid.UUID, since, until time.Time) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	if len(i.noted) < mostNoted {
-		i.noted[presence{room, person}] = s
+		i.noted[presence{room, person}] = stay{since, until}
 	}
 }
 
-// tell gives Redis what was noted; what it can't take now is told again.
-func (i *inside) tell(ctx context.Context) error {
+// Tell gives Redis what was noted; what it can't take now is told again.
+func (i *inside) Tell(ctx context.Context) error {
 	i.mu.Lock()
 	noted := i.noted
 	i.noted = make(map[presence]stay, len(noted))
@@ -109,14 +109,14 @@ func (i *inside) tell(ctx context.Context) error {
 	return jariredis.Unreachable(err)
 }
 
-// count is how many are inside.
-func (i *inside) count(ctx context.Context, room string, now time.Time) (int, error) {
+// Count is how many are inside.
+func (i *inside) Count(ctx context.Context, room string, now time.Time) (int, error) {
 	n, err := countScript.Run(ctx, i.redis, []string{insideKey(room), sinceKey(room)}, now.UnixMilli()).Int()
 	return n, jariredis.Unreachable(err)
 }
 
-// came fills in how many of each call came in, and forgets what is older than the history.
-func (i *inside) came(ctx context.Context, room string, calls History) error {
+// Came fills in how many of each call came in, and forgets what is older than the history.
+func (i *inside) Came(ctx context.Context, room string, calls History) error {
 	counted, err := i.redis.HGetAll(ctx, cameKey(room)).Result()
 	if err != nil {
 		return jariredis.Unreachable(err)

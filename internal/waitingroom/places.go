@@ -3,16 +3,13 @@ package waitingroom
 import (
 	"context"
 	"crypto/rand"
-	"fmt"
 	"sync"
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
 
 	"jari/internal/crash"
 	"jari/internal/fault"
-	"jari/internal/postgres"
 	"jari/internal/token"
 )
 
@@ -52,7 +49,7 @@ func (s *Service) Take(ctx context.Context, room string, person uuid.UUID, forDr
 	}
 	if v.State == Closed || (forDraw && v.State != Registering) {
 		// Who has a place already gets it again.
-		p, found, err := findPlace(ctx, s.Pool, v.No, person)
+		p, found, err := s.findPlace(ctx, v.No, person)
 		switch {
 		case err != nil:
 			return Ticket{}, err
@@ -71,6 +68,37 @@ func (s *Service) Take(ctx context.Context, room string, person uuid.UUID, forDr
 		return Ticket{}, err
 	}
 	return s.ticket(room, person, p)
+}
+
+// findPlace reads a person's place; found is false if there is none.
+func (s *Service) findPlace(ctx context.Context, room int32, person uuid.UUID) (p Place, found bool, err error) {
+	places, err := s.Ledger.Find(ctx, room, []uuid.UUID{person})
+	p, found = places[person]
+	return p, found, err
+}
+
+// TakeTogether gives several people their places at once, as happens to those who come while places are being written.
+func (s *Service) TakeTogether(ctx context.Context, room string, people []uuid.UUID) ([]Ticket, error) {
+	v, err := s.view(room)
+	if err != nil {
+		return nil, err
+	}
+	g := &gatherer{service: s, room: room, no: v.No}
+	tickets := make([]Ticket, len(people))
+	batch := make([]*wanted, len(people))
+	for i, person := range people {
+		batch[i] = &wanted{person: person, done: make(chan struct{})}
+	}
+	g.write(ctx, batch)
+	for i, w := range batch {
+		if w.err != nil {
+			return nil, w.err
+		}
+		if tickets[i], err = s.ticket(room, w.person, w.place); err != nil {
+			return nil, err
+		}
+	}
+	return tickets, nil
 }
 
 // notOpen says from when on places can be taken.
@@ -142,14 +170,14 @@ func (g *gatherer) work() {
 		batch := g.waiting[:n:n]
 		g.waiting = append([]*wanted(nil), g.waiting[n:]...)
 		g.mu.Unlock()
-		g.write(batch)
+		g.write(context.Background(), batch)
 	}
 }
 
 // write gives everybody of a batch their place.
-func (g *gatherer) write(batch []*wanted) {
+func (g *gatherer) write(ctx context.Context, batch []*wanted) {
 	// Nobody's request: whoever leaves has their place all the same.
-	ctx, cancel := context.WithTimeout(context.Background(), writeTimeout)
+	ctx, cancel := context.WithTimeout(ctx, writeTimeout)
 	defer cancel()
 	people := make([]uuid.UUID, 0, len(batch))
 	seen := make(map[uuid.UUID]bool, len(batch))
@@ -203,109 +231,35 @@ func without(people []uuid.UUID, found map[uuid.UUID]Place) (rest []uuid.UUID) {
 }
 
 // register gives the next indexes to those who have no place yet, if the room still takes registrations, and returns the
-// places of all who have one. The room's row is locked first: indexes are dense, and whoever comes to it after the freeze
-// gets none.
+// places of all who have one.
 func (g *gatherer) register(ctx context.Context, people []uuid.UUID) (map[uuid.UUID]Place, error) {
+	if v, err := g.service.view(g.room); err == nil && v.State != Registering {
+		// The draw is frozen, and no room goes back: nothing needs to be locked.
+		return g.service.Ledger.Find(ctx, g.no, people)
+	}
 	nonces := make([][]byte, len(people))
 	for i := range nonces {
 		nonces[i] = make([]byte, len(Nonce{}))
 		_, _ = rand.Read(nonces[i]) // never fails
 	}
-	var places map[uuid.UUID]Place
-	if v, err := g.service.view(g.room); err == nil && v.State != Registering {
-		// The draw is frozen, and no room goes back: nothing needs to be locked.
-		places, err := g.find(ctx, g.service.Pool, people)
-		return places, err
-	}
-	err := postgres.InTx(ctx, g.service.Pool, func(tx pgx.Tx) error {
-		var batch pgx.Batch
-		batch.Queue(briefly)
-		batch.Queue(`SELECT 1 FROM rooms WHERE room_no = $1 FOR UPDATE`, g.no)
-		batch.Queue(`
-			WITH fresh AS (
-				SELECT w.person_id, w.nonce, row_number() OVER (ORDER BY w.n) - 1 AS n
-				FROM unnest($2::uuid[], $3::bytea[]) WITH ORDINALITY AS w(person_id, nonce, n)
-				LEFT JOIN registrations r ON r.room_no = $1 AND r.person_id = w.person_id
-				WHERE r.person_id IS NULL
-			), room AS (
-				UPDATE rooms SET registered = registered + (SELECT count(*) FROM fresh)
-				WHERE room_no = $1 AND state = 'registration'
-				RETURNING registered - (SELECT count(*) FROM fresh) AS first
-			)
-			INSERT INTO registrations (room_no, person_id, behind, place, nonce, at_ms)
-			SELECT $1, fresh.person_id, false, room.first + fresh.n, fresh.nonce, 0 FROM fresh, room`,
-			g.no, postgres.UUIDs(people), nonces)
-		if err := tx.SendBatch(ctx, &batch).Close(); err != nil {
-			return postgres.Unreachable(fmt.Errorf("registering: %w", err))
-		}
-		var err error
-		places, err = g.find(ctx, tx, people)
-		return err
-	})
-	return places, err
-}
-
-type querier interface {
-	Query(ctx context.Context, sql string, arguments ...any) (pgx.Rows, error)
-}
-
-// find reads the places of people who have one.
-func (g *gatherer) find(ctx context.Context, from querier, people []uuid.UUID) (map[uuid.UUID]Place, error) {
-	rows, err := from.Query(ctx, `
-		SELECT person_id, behind, place, nonce, at_ms FROM registrations WHERE room_no = $1 AND person_id = ANY($2)`,
-		g.no, postgres.UUIDs(people))
-	if err != nil {
-		return nil, postgres.Unreachable(fmt.Errorf("reading places: %w", err))
-	}
-	return collect(rows, len(people))
+	return g.service.Ledger.Register(ctx, g.no, people, nonces)
 }
 
 // number takes a block of numbers behind the draw, one for each of these people, and writes them. The block is a commit of
 // its own, so that instances don't wait for each other's rows; numbers of a block that dies are nobody's.
 func (g *gatherer) number(ctx context.Context, people []uuid.UUID) (map[uuid.UUID]Place, error) {
-	var first, openMS int64
-	var taken time.Time
-	err := g.service.Pool.QueryRow(ctx, `
-		UPDATE rooms SET numbers = numbers + $2 WHERE room_no = $1 AND state IN ('drawing', 'open', 'paused')
-		RETURNING numbers - $2, open_ms, clock_timestamp()`, g.no, len(people)).Scan(&first, &openMS, &taken)
+	b, err := g.service.Ledger.TakeNumbers(ctx, g.no, len(people))
 	if isNoRows(err) {
 		return nil, fault.New(fault.Gone, fault.CodeRoomClosed)
 	}
 	if err != nil {
-		return nil, postgres.Unreachable(fmt.Errorf("taking numbers: %w", err))
+		return nil, err
 	}
 	crash.Point(crash.NumbersTaken)
-	rows, err := g.service.Pool.Query(ctx, `
-		INSERT INTO registrations (room_no, person_id, behind, place, at_ms)
-		SELECT $1, w.person_id, true, $3 + w.n - 1, $4 FROM unnest($2::uuid[]) WITH ORDINALITY AS w(person_id, n)
-		WHERE clock_timestamp() < $5::timestamptz + $6::interval
-		ON CONFLICT (room_no, person_id) DO NOTHING
-		RETURNING person_id, behind, place, nonce, at_ms`,
-		g.no, postgres.UUIDs(people), first, openMS, taken, blockLife)
-	if err != nil {
-		return nil, postgres.Unreachable(fmt.Errorf("writing numbers: %w", err))
-	}
-	places, err := collect(rows, len(people))
+	places, err := g.service.Ledger.WriteNumbers(ctx, g.no, people, b, blockLife)
 	if err != nil || len(places) == len(people) {
 		return places, err
 	}
 	// The block died, or another instance gave somebody a place meanwhile.
-	return g.find(ctx, g.service.Pool, people)
-}
-
-// collect reads places by person.
-func collect(rows pgx.Rows, expected int) (map[uuid.UUID]Place, error) {
-	places := make(map[uuid.UUID]Place, expected)
-	var person uuid.UUID
-	var p Place
-	var nonce []byte
-	if _, err := pgx.ForEachRow(rows, []any{&person, &p.Behind, &p.Number, &nonce, &p.AtMS}, func() error {
-		p.Nonce = Nonce{}
-		copy(p.Nonce[:], nonce)
-		places[person] = p
-		return nil
-	}); err != nil {
-		return nil, postgres.Unreachable(fmt.Errorf("reading places: %w", err))
-	}
-	return places, nil
+	return g.service.Ledger.Find(ctx, g.no, people)
 }

@@ -52,8 +52,8 @@ func ensure(ctx context.Context, pool *pgxpool.Pool, rooms []string) error {
 
 // load reads rooms and what they have served since the seconds that are named, in one look, with what was served before: that
 // is where the calls since begin.
-func load(ctx context.Context, pool *pgxpool.Pool, ids []string, since []int64) (map[string]*Room, map[int32][]served, error) {
-	rooms, past := map[string]*Room{}, map[int32][]served{}
+func load(ctx context.Context, pool *pgxpool.Pool, ids []string, since []int64) (map[string]*Room, map[int32][]Served, error) {
+	rooms, past := map[string]*Room{}, map[int32][]Served{}
 	var batch pgx.Batch
 	batch.Queue(`SELECT `+roomColumns+` FROM rooms WHERE room_id = ANY($1)`, ids).Query(func(rows pgx.Rows) error {
 		for rows.Next() {
@@ -71,7 +71,7 @@ func load(ctx context.Context, pool *pgxpool.Pool, ids []string, since []int64) 
 			(SELECT max(b.second) FROM room_servings b WHERE b.room_no = r.room_no AND b.second < w.since), w.since)
 		ORDER BY r.room_no, s.second`, ids, since).Query(func(rows pgx.Rows) error {
 		var no int32
-		var s served
+		var s Served
 		_, err := pgx.ForEachRow(rows, []any{&no, &s.Second, &s.Serving, &s.LateServing}, func() error {
 			past[no] = append(past[no], s)
 			return nil
@@ -88,8 +88,8 @@ func load(ctx context.Context, pool *pgxpool.Pool, ids []string, since []int64) 
 	return rooms, past, nil
 }
 
-// served is what was being served by the end of a second of a room's open time.
-type served struct {
+// Served is what was being served by the end of a second of a room's open time.
+type Served struct {
 	Second               int64
 	Serving, LateServing uint64
 }
@@ -169,21 +169,6 @@ func transit(ctx context.Context, tx pgx.Tx, room int32, from, to State, by Acto
 		return false, postgres.Unreachable(fmt.Errorf("changing the state of a room: %w", err))
 	}
 	return tag.RowsAffected() == 1, nil
-}
-
-// findPlace reads a person's place; found is false if there is none.
-func findPlace(ctx context.Context, pool *pgxpool.Pool, room int32, person uuid.UUID) (p Place, found bool, err error) {
-	var nonce []byte
-	err = pool.QueryRow(ctx, `SELECT behind, place, nonce, at_ms FROM registrations WHERE room_no = $1 AND person_id = $2`,
-		room, person).Scan(&p.Behind, &p.Number, &nonce, &p.AtMS)
-	if errors.Is(err, pgx.ErrNoRows) {
-		return Place{}, false, nil
-	}
-	if err != nil {
-		return Place{}, false, postgres.Unreachable(fmt.Errorf("reading a place: %w", err))
-	}
-	copy(p.Nonce[:], nonce)
-	return p, true, nil
 }
 
 // lateNumber reads a person's number in the late lane, or gives one out: the first, or another if missed is the number that

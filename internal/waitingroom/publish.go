@@ -125,7 +125,7 @@ func (l *leader) publish(ctx context.Context, source Randomness, p Plan, r *Room
 		for _, leaf := range leaves {
 			tree.Add([seedSize]byte(leaf))
 		}
-		if still, err := takeLead(ctx, l.Pool, r.ID, l.me); err != nil || still == nil {
+		if still, err := l.Ledger.Lead(ctx, r.ID, l.me); err != nil || still == nil {
 			return err
 		}
 	}

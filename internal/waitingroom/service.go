@@ -29,12 +29,15 @@ type Limits struct {
 
 // Options are what a service is made of.
 type Options struct {
-	Pool   *pgxpool.Pool
-	Redis  *redis.Client
-	Clock  clock.Clock
-	Tokens *token.Box
-	Log    *slog.Logger
-	Limits Limits
+	Pool  *pgxpool.Pool
+	Redis *redis.Client
+	// Ledger and Presence stand for Pool and Redis where time is virtual; nil is the stores themselves.
+	Ledger   Ledger
+	Presence Presence
+	Clock    clock.Clock
+	Tokens   *token.Box
+	Log      *slog.Logger
+	Limits   Limits
 	// Plans are the rooms that are published now.
 	Plans func() ([]Plan, error)
 	// Health is how the booking behind the rooms does on this instance.
@@ -51,8 +54,7 @@ type Options struct {
 // else leads.
 type Service struct {
 	Options
-	me     uuid.UUID // of this instance, as a leader
-	inside *inside
+	me uuid.UUID // of this instance, as a leader
 
 	views      atomic.Pointer[map[string]*view] // by room; replaced whole; nil until Postgres was read
 	refreshing sync.Mutex
@@ -67,10 +69,14 @@ func NewService(o Options) *Service {
 	if o.Health == nil {
 		o.Health = func() Health { return Health{} }
 	}
-	return &Service{
-		Options: o, me: uuid.New(), made: map[string]bool{},
-		inside: &inside{redis: o.Redis, noted: map[presence]stay{}},
+	s := &Service{Options: o, me: uuid.New(), made: map[string]bool{}}
+	if s.Ledger == nil {
+		s.Ledger = rows{o.Pool}
 	}
+	if s.Presence == nil {
+		s.Presence = &inside{redis: o.Redis, noted: map[presence]stay{}}
+	}
+	return s
 }
 
 const (
@@ -95,7 +101,7 @@ func (s *Service) Watch(ctx context.Context) {
 			}
 		}
 	}
-	s.leading.Go(func() { clock.Every(ctx, tellEvery, func() { _ = s.inside.tell(ctx) }) })
+	s.leading.Go(func() { clock.Every(ctx, tellEvery, func() { _ = s.Presence.Tell(ctx) }) })
 	failing := false
 	clock.Every(ctx, refreshEvery, func() {
 		err := s.Refresh(ctx)
@@ -108,7 +114,7 @@ func (s *Service) Watch(ctx context.Context) {
 	s.leading.Wait()
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 	defer cancel()
-	_ = s.inside.tell(last)
+	_ = s.Presence.Tell(last)
 	_ = giveUp(last, s.Pool, s.me) // if anything is ours; and leases end by themselves
 }
 
@@ -140,11 +146,11 @@ func (s *Service) Refresh(ctx context.Context) error {
 		since = append(since, from)
 	}
 	if len(missing) > 0 {
-		if err := ensure(ctx, s.Pool, missing); err != nil {
+		if err := s.Ledger.Ensure(ctx, missing); err != nil {
 			return err
 		}
 	}
-	rooms, past, err := load(ctx, s.Pool, ids, since)
+	rooms, past, err := s.Ledger.Load(ctx, ids, since)
 	if err != nil {
 		return err
 	}
@@ -173,9 +179,9 @@ func (s *Service) remembered(p Plan) time.Duration {
 }
 
 // histories are those of both lanes, from what was served since a second and last before it.
-func histories(past []served, since int64) (calls, late History) {
+func histories(past []Served, since int64) (calls, late History) {
 	if len(past) == 0 || past[0].Second >= since { // from the beginning, when nobody was called
-		past = slices.Insert(past, 0, served{})
+		past = slices.Insert(past, 0, Served{})
 	}
 	for _, p := range past {
 		at := openTime(p.Second * 1000)
