@@ -13,7 +13,7 @@ import (
 )
 
 type simulateCommands struct {
-	Night simulateNight `cmd:"" help:"An opening with ten million arrivals in virtual time, with the waiting room's own draw, controller and history: waiting, rate, fairness, places lost."`
+	Night simulateNight `cmd:"" help:"An opening with ten million arrivals in virtual time, with whole instances of the waiting room: waiting, rate, fairness, places lost."`
 }
 
 // simulateNight simulates a night and judges it.
@@ -78,6 +78,7 @@ func (simulateNight) print(w surroundings, r *night.Report, took time.Duration) 
 	line("fair by arrival", "p = %.3f", r.FairByArrival)
 	line("fair by devices", "p = %.3f; mean position by devices: %v", r.FairByDevices, r.MeanByDevices)
 	line("overtaken", "by at most %s after the opening", r.Overtaken)
+	line("blocks that died", "%d; who waited got later numbers", r.BlocksDied)
 	line("places lost", "%d", r.PlacesLost)
 	line("duplicates", "%d", r.Duplicates)
 	line("took", "%s", took.Round(time.Second))

@@ -61,7 +61,7 @@ func (s *Service) Standing(ctx context.Context, room string) (Standing, error) {
 }
 
 func (s *Service) standing(ctx context.Context, v *view) Standing {
-	inside, err := (&leader{Service: s}).countInside(ctx, v.Plan, s.Clock.Real())
+	inside, err := (&Leader{Service: s}).countInside(ctx, v.Plan, s.Clock.Real())
 	if err != nil {
 		inside = -1
 	}

@@ -23,10 +23,10 @@ func isNoRows(err error) bool { return errors.Is(err, pgx.ErrNoRows) }
 
 // drive leads a room whenever nobody else does, until ctx ends. What it keeps in memory may be lost with it.
 func (s *Service) drive(ctx context.Context, room string) {
-	step := s.Lead(room)
+	leader := s.Lead(room)
 	failing := false
 	clock.Every(ctx, stepEvery, func() {
-		err := step(ctx)
+		err := leader.Step(ctx)
 		if err != nil && !failing && ctx.Err() == nil {
 			s.Log.Warn("a waiting room stands still", "room", room, "error", err)
 		}
@@ -34,24 +34,30 @@ func (s *Service) drive(ctx context.Context, room string) {
 	})
 }
 
-// Lead returns a step of leading a room: called again and again, it does what is due if this instance leads, and takes the
-// lead if nobody has it.
-func (s *Service) Lead(room string) (step func(context.Context) error) {
-	leader := &leader{Service: s}
-	return func(ctx context.Context) error { return leader.step(ctx, room) }
-}
+// Lead is this instance as the leader of a room, which it may become at any of its steps.
+func (s *Service) Lead(room string) *Leader { return &Leader{Service: s, room: room} }
 
-// leader advances one room.
-type leader struct {
+// Leader advances one room while nobody else does. It is for one goroutine.
+type Leader struct {
 	*Service
+	room       string
 	controller *Controller // nil while another leads
 	inside     int         // as last counted
 	quiet      int         // steps to leave out
 	leads      bool        // as far as the last step knew
 }
 
-// step does what is due in a room, if this instance leads it.
-func (l *leader) step(ctx context.Context, room string) error {
+// Pace is the factor that health cuts the target by; 1 while another leads.
+func (l *Leader) Pace() float64 {
+	if l.controller == nil {
+		return 1
+	}
+	return l.controller.Health()
+}
+
+// Step takes the lead if nobody has it, and does what is due in the room if this instance leads.
+func (l *Leader) Step(ctx context.Context) error {
+	room := l.room
 	if l.quiet > 0 {
 		l.quiet--
 		return nil
@@ -125,7 +131,7 @@ func (s *Service) plan(room string) (Plan, bool) {
 }
 
 // transit changes the state because its time has come.
-func (l *leader) transit(ctx context.Context, r *Room, to State) error {
+func (l *Leader) transit(ctx context.Context, r *Room, to State) error {
 	err := inTx(ctx, l.Pool, func(tx pgx.Tx) error {
 		moved, err := transit(ctx, tx, r.No, r.State, to, bySchedule)
 		if err != nil || !moved {
@@ -140,7 +146,7 @@ func (l *leader) transit(ctx context.Context, r *Room, to State) error {
 }
 
 // advance lets the controller say how far people are called, and writes that.
-func (l *leader) advance(ctx context.Context, r *Room) error {
+func (l *Leader) advance(ctx context.Context, r *Room) error {
 	known, err := l.view(r.ID)
 	if err != nil {
 		return err
@@ -182,7 +188,7 @@ func (l *leader) advance(ctx context.Context, r *Room) error {
 }
 
 // countInside is how many places behind the room are taken: by people, or at the gateway by codes.
-func (l *leader) countInside(ctx context.Context, p Plan, now time.Time) (int, error) {
+func (l *Leader) countInside(ctx context.Context, p Plan, now time.Time) (int, error) {
 	if p.Endless {
 		return l.CodesWaiting(ctx)
 	}
@@ -190,6 +196,6 @@ func (l *leader) countInside(ctx context.Context, p Plan, now time.Time) (int, e
 }
 
 // came fills in who came of each call.
-func (l *leader) came(ctx context.Context, room string, calls History) error {
+func (l *Leader) came(ctx context.Context, room string, calls History) error {
 	return l.Presence.Came(ctx, room, calls)
 }

@@ -68,7 +68,7 @@ func (AnnouncedValue) Moment(at time.Time) Announcement { return Announcement{At
 func (AnnouncedValue) Value(context.Context, Announcement) (Value, error) { return Value{}, errNotYet }
 
 // draw publishes a frozen draw and then its value, a piece at each step; done when positions are known.
-func (l *leader) draw(ctx context.Context, p Plan, r *Room) (done bool, err error) {
+func (l *Leader) draw(ctx context.Context, p Plan, r *Room) (done bool, err error) {
 	if r.N() == 0 || len(r.Seed) > 0 {
 		return true, nil
 	}
@@ -110,7 +110,7 @@ func (s *Service) settle(ctx context.Context, r *Room, v Value) error {
 
 // publish writes the leaves in pages and then the root, which is when the draw counts as published. What was written before
 // by another leader is the same, and stays.
-func (l *leader) publish(ctx context.Context, source Randomness, p Plan, r *Room) error {
+func (l *Leader) publish(ctx context.Context, source Randomness, p Plan, r *Room) error {
 	ctx = context.WithoutCancel(ctx) // longer than one step; the lease is what bounds it
 	var tree Tree
 	for page := uint64(0); page*pageLeaves < r.N(); page++ {

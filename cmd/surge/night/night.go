@@ -1,15 +1,24 @@
 // Package night simulates an opening in virtual time: everybody entitled comes with several devices, reloads, waits for an
-// SMS, is drawn, called, and comes or doesn't. Draw, controller and history are the product's own; people, the SMS gateway
-// and the store behind the room are modelled. No clock, no network, and the same seed gives the same night.
+// SMS, is drawn, called, and comes or doesn't. The waiting room is the product's own, whole instances of it: tickets, the
+// draw, blocks of numbers, the late lane, admissions, status, leader, controller and history. What is modelled is what stands
+// around it: people, the SMS gateway, Postgres (ledger), Redis (presence) and the store of bookings. No clock, no network,
+// and the same seed gives the same night.
 package night
 
 import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"time"
 
+	"github.com/google/uuid"
+
+	"jari/internal/config"
+	"jari/internal/fault"
+	"jari/internal/keys"
+	"jari/internal/token"
 	"jari/internal/waitingroom"
 )
 
@@ -67,9 +76,12 @@ const (
 	opensAt      = 3600 // seconds of the night; registration is open before
 	lastSecond   = 8 * 3600
 	instances    = 4
-	blockLength  = 50   // ms of arrivals in a block of numbers
-	blockLife    = 1000 // ms
-	meanComing   = 12.  // seconds between being called and coming: a poll, and looking up
+	ticks        = 4               // steps of the leader in a second
+	together     = 50              // ms in which those who come to an instance are written together
+	overtakes    = 2 * time.Second // how much earlier somebody behind may have come
+	leaderDies   = opensAt + 12*60 // the instance that leads is gone then, and another begins
+	stallsAtMost = 1. / 2000       // share of blocks that are dead before they are written
+	meanComing   = 12.             // seconds between being called and coming: a poll, and looking up
 	meanInside   = 75.
 	leastInside  = 15.
 	newDevice    = .2 // of those who come, on a device that has to be verified first
@@ -86,7 +98,7 @@ type person struct {
 	queued   bool // for an SMS
 	admitted bool
 	late     bool   // has a number of the late lane
-	asked    uint32 // ms of the first wish
+	asked    uint32 // ms of the first wish for a place
 	ticketAt uint32 // ms
 	called   uint32 // second; 0 is not yet
 }
@@ -103,25 +115,35 @@ const (
 // night is a run.
 type night struct {
 	Options
-	chance     *rand.Rand
-	people     []person
-	arrivals   []arrival
-	line       *line
-	controller waitingroom.Controller
-	controls   waitingroom.Controls
-	in         waitingroom.Inputs
-	history    waitingroom.History
+	chance   *rand.Rand
+	clock    *clock
+	people   []person
+	arrivals []arrival
+	ledger   *ledger
+	presence *presence
+	servers  []*server
+	tokens   *token.Box
+	health   waitingroom.Health
 
-	sms, smsCalled queue // who wait for a message; who were called go first
-	smsBudget      float64
-	coming         [][]uint32 // by second
-	leaving        [][]uint32
-	lateLine       []uint32 // persons by number of the late lane
-	work           float64  // that the store can do this second
-	booking        queue
+	// Of the draw: indexes by position, and positions by index.
+	order, position []uint32
+
+	codes     codes
+	coming    [][]uint32 // by second
+	leaving   [][]uint32
+	booking   queue
+	admission map[uint32]string // of those inside
+	work      float64           // that the store can do this second
 
 	report Report
 	toCome int // people who were called and are still to come, in whichever way
+}
+
+// server is one instance, and those who came to it within the last moment.
+type server struct {
+	*waitingroom.Service
+	lead    *waitingroom.Leader
+	waiting []uuid.UUID
 }
 
 // Run simulates a night. It fails only when it can't be simulated; what is wrong with the night is in the report.
@@ -130,29 +152,59 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 		return nil, err
 	}
 	n := &night{
-		Options: o, chance: rand.New(rand.NewPCG(o.Seed, 0x6a617269)), //nolint:gosec // a simulation that can be repeated
+		Options: o, chance: rand.New(rand.NewPCG(o.Seed, 0x6a617269)), clock: &clock{}, //nolint:gosec // a simulation that can be repeated
 		people: make([]person, o.Persons), coming: make([][]uint32, lastSecond+1), leaving: make([][]uint32, lastSecond+1),
-		controls: waitingroom.Controls{Target: o.Target, MaxActive: o.Most, Grace: 5 * time.Minute, LateShare: .1},
+		presence: newPresence(), admission: map[uint32]string{},
 	}
 	n.report.Options = o
 	n.makeCrowd()
-	n.line = newLine(o, n.chance)
+	n.ledger = newLedger(o, n.chance, n.clock)
+	n.clock.set(0)
+	var err error
+	if n.tokens, err = newTokens(); err != nil {
+		return nil, err
+	}
+	for range instances {
+		n.servers = append(n.servers, n.newServer())
+	}
 	next := 0
 	for second := range uint32(lastSecond) {
 		if second%60 == 0 && ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
+		n.clock.set(second * 1000)
 		if second == opensAt {
 			if err := n.draw(); err != nil {
 				return nil, err
 			}
 		}
-		n.sendMessages(second)
-		for ; next < len(n.arrivals) && n.arrivals[next].at() < (second+1)*1000; next++ {
-			n.arrive(n.arrivals[next])
+		if second == leaderDies { // the first to come was the first to lead
+			n.servers[0] = n.newServer()
+		}
+		if err := n.refresh(ctx); err != nil {
+			return nil, err
+		}
+		if err := n.sendCodes(ctx, second); err != nil {
+			return nil, err
+		}
+		for tick := uint32(0); tick < 1000; tick += together {
+			for ; next < len(n.arrivals) && n.arrivals[next].at() < second*1000+tick+together; next++ {
+				n.arrive(n.arrivals[next])
+			}
+			n.clock.set(second*1000 + tick + together - 1)
+			if err := n.write(ctx, second); err != nil {
+				return nil, err
+			}
+			if step := tick + together; second >= opensAt && step%(1000/ticks) == 0 {
+				if err := n.lead(ctx, second); err != nil {
+					return nil, err
+				}
+			}
 		}
 		if second >= opensAt {
-			n.step(second)
+			if err := n.step(ctx, second); err != nil {
+				return nil, err
+			}
 			if next == len(n.arrivals) && n.over() {
 				n.report.EndedAt = time.Duration(second-opensAt) * time.Second
 				break
@@ -163,9 +215,50 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	return &n.report, nil
 }
 
+// newTokens seals with keys of this night alone.
+func newTokens() (*token.Box, error) {
+	line, err := keys.Generate(config.Development, keys.Tokens)
+	if err != nil {
+		return nil, err
+	}
+	sealer, err := keys.NewSealer(line, config.Development, keys.Tokens)
+	if err != nil {
+		return nil, err
+	}
+	return token.NewBox(sealer, config.Development), nil
+}
+
+// newServer is an instance that has just begun.
+func (n *night) newServer() *server {
+	opens := began.Add(opensAt * time.Second)
+	plan := waitingroom.Plan{
+		Room: room, Campaign: "night", RegistrationOpensAt: began.Add(-time.Hour), FreezesAt: opens, OpensAt: opens, ValueAt: opens,
+		ClosesAt: began.Add(2 * lastSecond * time.Second), Draw: waitingroom.Local, Rate: n.Target, MaxActive: n.Most,
+		Grace: 5 * time.Minute, LateShare: .1,
+	}
+	plans := []waitingroom.Plan{plan}
+	s := waitingroom.NewService(waitingroom.Options{
+		Ledger: n.ledger, Presence: n.presence, Clock: n.clock, Tokens: n.tokens, Log: slog.New(slog.DiscardHandler),
+		Limits: waitingroom.Limits{Admission: 30 * time.Minute, Longest: 2 * time.Hour, Queue: n.Persons},
+		Plans:  func() ([]waitingroom.Plan, error) { return plans, nil },
+		Health: func() waitingroom.Health { return n.health },
+	})
+	return &server{Service: s, lead: s.Lead(room)}
+}
+
+// refresh has every instance look at the room.
+func (n *night) refresh(ctx context.Context) error {
+	for _, s := range n.servers {
+		if err := s.Refresh(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func (n *night) over() bool {
-	return n.sms.len()+n.smsCalled.len()+n.booking.len() == 0 && n.in.Inside == 0 && n.toCome == 0 &&
-		n.in.Serving >= n.line.issued() && n.in.LateServing >= uint64(len(n.lateLine))
+	return n.codes.left() == 0 && n.booking.len() == 0 && len(n.presence.inside) == 0 && n.toCome == 0 &&
+		n.ledger.row.Serving >= n.ledger.row.Issued() && n.ledger.row.LateServing >= n.ledger.row.LateNumbers
 }
 
 // arrive is a device that opens the page, or loads it again.
@@ -173,62 +266,93 @@ func (n *night) arrive(a arrival) {
 	id := a.person()
 	p := &n.people[id]
 	n.report.Arrivals++
-	if p.asked == 0 {
-		p.asked = a.at()
-	}
 	switch {
 	case !p.verified && p.queued:
 		n.report.Repeated++ // one place in the line for messages per phone number
 	case !p.verified:
 		p.queued = true
-		n.sms.push(id)
+		n.codes.push(id)
 	default:
-		n.claim(id, a.device(), a.at(), a.reload())
+		n.ask(id, a.device(), a.at(), a.reload())
 	}
 }
 
-// claim asks for the person's place.
-func (n *night) claim(id uint32, device uint8, at uint32, reload bool) {
-	fresh := n.line.ticket(id, device, at, reload)
-	if !fresh {
+// ask has a device ask some instance for the person's place.
+func (n *night) ask(id uint32, device uint8, at uint32, reload bool) {
+	key := keyOf(id, 0)
+	if n.Bug == ByDevice {
+		key = keyOf(id, device)
+	}
+	if reload && n.Bug == ReloadLoses {
+		n.ledger.forget(key)
+	}
+	if n.ledger.place[key] != 0 {
 		n.report.Repeated++
-		return
 	}
-	if p := &n.people[id]; p.ticketAt == 0 {
-		p.ticketAt = max(at, 1)
+	if p := &n.people[id]; p.asked == 0 {
+		p.asked = max(at, 1)
 	}
-	n.report.Tickets++
+	s := n.servers[n.chance.IntN(len(n.servers))]
+	s.waiting = append(s.waiting, idOf(key))
 }
 
-// sendMessages hands this second's messages to the gateway: to those who were called, then in the order of asking.
-func (n *night) sendMessages(second uint32) {
-	n.smsBudget = min(n.smsBudget+n.SMS, n.SMS+1)
-	sent := uint32(0)
-	for ; n.smsBudget >= 1 && n.smsCalled.len() > 0; n.smsBudget-- {
-		n.report.Messages++
-		sent++
-		n.comeIn(n.smsCalled.pop(), second, true)
-	}
-	for ; n.smsBudget >= 1 && n.sms.len() > 0; n.smsBudget-- {
-		n.report.Messages++
-		id := n.sms.pop()
-		n.people[id].verified = true
-		n.claim(id, 0, second*1000+min(999, uint32(float64(sent)*1000/n.SMS)), false)
-		sent++
-	}
-	n.report.LongestSMSLine = max(n.report.LongestSMSLine, n.sms.len())
-}
-
-// step is one second of an open room: people come and go, the store commits, and the leader calls.
-func (n *night) step(second uint32) {
-	now := time.Unix(int64(second), 0).UTC()
-	n.in.Now = now
-	for _, id := range n.coming[second] {
-		if n.people[id].fate == comesOnNewDevice {
-			n.smsCalled.push(id)
+// write has every instance give those who came to it their places.
+func (n *night) write(ctx context.Context, second uint32) error {
+	for _, s := range n.servers {
+		if len(s.waiting) == 0 {
 			continue
 		}
-		n.comeIn(id, second, false)
+		if _, err := s.TakeTogether(ctx, room, s.waiting); err != nil {
+			return fmt.Errorf("giving places: %w", err)
+		}
+		for _, id := range s.waiting {
+			p := &n.people[personOf(ownerOf(id))]
+			if p.ticketAt == 0 {
+				p.ticketAt = max(n.clock.ms(), 1)
+			}
+			if position, known := n.positionOf(ownerOf(id)); known && position < n.ledger.row.Serving {
+				n.call(personOf(ownerOf(id)), second) // at once: the number had been called before anybody had it
+			}
+		}
+		s.waiting = s.waiting[:0]
+	}
+	return nil
+}
+
+// lead has every instance do its step; whoever leads calls people.
+func (n *night) lead(ctx context.Context, second uint32) error {
+	row := &n.ledger.row
+	serving, late := row.Serving, row.LateServing
+	for _, s := range n.servers {
+		if err := s.lead.Step(ctx); err != nil {
+			return err
+		}
+	}
+	if row.Serving < serving || row.LateServing < late {
+		n.report.WentBack++
+	}
+	for position := serving; position < min(row.Serving, row.Issued()); position++ {
+		for _, key := range n.owners(position) {
+			n.call(personOf(key), second)
+		}
+	}
+	for number := late; number < row.LateServing; number++ {
+		n.comeAfter(personOf(n.ledger.late[number]), second, 1+n.chance.ExpFloat64()*3)
+	}
+	n.report.minute(second).Called += int(min(row.Serving, row.Issued()) - min(serving, row.Issued())) //nolint:gosec // below mostPersons, and serving only rises
+	return nil
+}
+
+// step is one second of an open room: people come and go, and the store commits.
+func (n *night) step(ctx context.Context, second uint32) error {
+	for _, id := range n.coming[second] {
+		if n.people[id].fate == comesOnNewDevice && !n.people[id].late {
+			n.codes.pushCalled(id)
+			continue
+		}
+		if err := n.comeIn(ctx, id, second); err != nil {
+			return err
+		}
 	}
 	n.coming[second] = nil
 	for _, id := range n.leaving[second] {
@@ -236,28 +360,16 @@ func (n *night) step(second uint32) {
 	}
 	n.leaving[second] = nil
 	n.commit(second)
-
-	n.in.Issued, n.in.LateIssued = n.line.issued(), uint64(len(n.lateLine))
-	n.history.Turnout(now, n.in.Issued, &n.in)
-	serving, late := n.controller.Step(n.controls, n.in)
-	if serving < n.in.Serving || late < n.in.LateServing {
-		n.report.WentBack++
-	}
-	n.history = n.history.Note(now, n.in.Serving, serving, 10*time.Minute)
-	for position := n.in.Serving; position < min(serving, n.in.Issued); position++ {
-		for _, id := range n.line.owners(position) {
-			n.call(id, second)
-		}
-	}
-	for number := n.in.LateServing; number < late; number++ {
-		n.comeAfter(n.lateLine[number], second, 1+n.chance.ExpFloat64()*3)
+	n.ledger.stalls = 0
+	if n.health.Commit > 2*commitsTake { // what slows bookings down slows places too
+		n.ledger.stalls = stallsAtMost
 	}
 	minute := n.report.minute(second)
-	minute.Called += int(min(serving, n.in.Issued) - min(n.in.Serving, n.in.Issued)) //nolint:gosec // below mostPersons, and serving only rises
-	minute.Health, minute.Inside = n.controller.Health(), n.in.Inside
-	// Numbers ahead of those issued are called when somebody gets them: at once, in the next second.
-	n.in.Serving, n.in.LateServing = serving, late
-	n.line.calledAhead(n.in.Serving, func(id uint32) { n.call(id, second) })
+	minute.Inside, minute.Health = len(n.presence.inside), 1
+	for _, s := range n.servers {
+		minute.Health = min(minute.Health, s.lead.Pace())
+	}
+	return nil
 }
 
 // call tells a person that it is their turn, which they see at their next poll.
@@ -283,39 +395,48 @@ func (n *night) comeAfter(id, second uint32, seconds float64) {
 	n.toCome++
 }
 
-// comeIn is a person who asks to be admitted with their ticket.
-func (n *night) comeIn(id, second uint32, afterMessage bool) {
+// comeIn is a person who loads the page again on one instance and asks another to be admitted.
+func (n *night) comeIn(ctx context.Context, id, second uint32) error {
 	n.toCome--
 	p := &n.people[id]
-	position := n.line.positionOf(id)
-	if position >= n.in.Serving {
-		n.report.Uncalled++ // The server refuses; that it is asked at all is a mistake of the client's.
-		return
-	}
 	if p.admitted {
 		n.report.AdmittedTwice++
-		return
+		return nil
 	}
-	since := time.Unix(int64(p.ticketAt/1000), 0).UTC()
-	now := time.Unix(int64(second), 0).UTC()
-	if !p.late && !afterMessage && !n.history.InGrace(position, since, now, n.controls.Grace) {
-		p.late = true
-		n.report.Late++
-		n.lateLine = append(n.lateLine, id)
-		return
+	who := idOf(keyOf(id, 0))
+	joined, admits := n.servers[n.chance.IntN(len(n.servers))], n.servers[n.chance.IntN(len(n.servers))]
+	tickets, err := joined.TakeTogether(ctx, room, []uuid.UUID{who})
+	if err != nil {
+		return fmt.Errorf("asking for a place again: %w", err)
 	}
-	if !p.late {
-		n.history.Arrived(position)
+	admission, err := admits.Admit(ctx, waitingroom.Claim{Room: room, Person: who, Ticket: tickets[0].Token})
+	var refused *fault.Error
+	switch {
+	case err == nil:
+	case errors.As(err, &refused) && refused.Code == fault.CodeNotYourTurn:
+		if turn, ok := refused.Extra.(waitingroom.NotYourTurn); !ok || !turn.Late {
+			n.report.Uncalled++ // The server refuses; that it is asked at all is a mistake of the client's.
+		} else if !p.late {
+			p.late = true
+			n.report.Late++
+		} else {
+			n.report.LateAgain++
+		}
+		return nil
+	default:
+		return fmt.Errorf("asking to come in: %w", err)
 	}
 	p.admitted = true
-	n.in.Inside++
+	n.admission[id] = admission.Token
 	n.report.Admitted++
 	n.report.minute(second).Admitted++
 	at := min(second+uint32(leastInside+n.chance.ExpFloat64()*(meanInside-leastInside)), lastSecond)
 	n.leaving[max(at, second+1)] = append(n.leaving[max(at, second+1)], id)
+	return nil
 }
 
-// commit is the store: it commits what it can, and its latency is what has piled up.
+// commit is the store: it commits what it can, and its latency is what has piled up. Whoever books has their admission
+// checked, and leaves.
 func (n *night) commit(second uint32) {
 	capacity := n.Capacity
 	slowFrom := opensAt + uint32(n.SlowFrom.Seconds())
@@ -326,15 +447,23 @@ func (n *night) commit(second uint32) {
 	capacity /= factor
 	n.work = min(n.work+capacity, capacity+1)
 	for ; n.work >= 1 && n.booking.len() > 0; n.work-- {
-		n.booking.pop()
-		n.in.Inside--
+		id := n.booking.pop()
+		s := n.servers[n.chance.IntN(len(n.servers))]
+		a, err := s.Check(n.admission[id], "night", idOf(keyOf(id, 0)))
+		delete(n.admission, id)
+		if err != nil {
+			n.report.PlacesLost++ // inside, and sent away
+			delete(n.presence.inside, idOf(keyOf(id, 0)))
+			continue
+		}
+		s.Left(a)
 		n.report.Booked++
 	}
 	// What came within this second is committed within it or the next, whatever the order in a simulated second.
 	piled := max(0, float64(n.booking.len())-capacity)
-	n.in.Health.Commit = time.Duration(float64(commitsTake)*factor) + time.Duration(piled/capacity*float64(time.Second))
+	n.health.Commit = time.Duration(float64(commitsTake)*factor) + time.Duration(piled/capacity*float64(time.Second))
 	minute := n.report.minute(second)
-	minute.Commit = max(minute.Commit, n.in.Health.Commit)
+	minute.Commit = max(minute.Commit, n.health.Commit)
 }
 
 // queue is first in, first out.

@@ -48,6 +48,18 @@ func TestSixtyOfAHundredWhoStayAwayDontSlowTheOthers(t *testing.T) {
 	}
 }
 
+// A night in which blocks of numbers die before they are written, and the leader: nobody notices.
+func TestBlocksAndLeadersDieAndNobodyNotices(t *testing.T) {
+	t.Parallel()
+	o := night.Standard(30_000, 9)
+	o.SlowFrom, o.SlowFor = 0, 20*time.Minute
+	r := simulate(t, o)
+	if r.Duplicates+r.PlacesLost+r.WentBack+r.Uncalled != 0 || r.Tickets != r.Persons || r.BlocksDied == 0 {
+		t.Errorf("%d places too many, %d lost, %d times back, %d uncalled, %d places, %d blocks died",
+			r.Duplicates, r.PlacesLost, r.WentBack, r.Uncalled, r.Tickets, r.BlocksDied)
+	}
+}
+
 func TestTheSameSeedGivesTheSameNight(t *testing.T) {
 	t.Parallel()
 	one, other := simulate(t, night.Standard(5_000, 3)), simulate(t, night.Standard(5_000, 3))

@@ -30,6 +30,8 @@ type Report struct {
 	AdmittedTwice int `json:"admitted_twice"`
 	Uncalled      int `json:"uncalled"` // people who asked to come in without having been called
 	WentBack      int `json:"went_back"`
+	LateAgain     int `json:"late_again"`  // who missed the late lane too
+	BlocksDied    int `json:"blocks_died"` // of numbers, a second after they were taken; who waited got others
 	MostInside    int `json:"most_inside"`
 
 	// Minutes are those since the opening.
@@ -86,25 +88,15 @@ func (r *Report) waited(p *person, second uint32) {
 
 // conclude counts what is known only at the end.
 func (n *night) conclude() {
-	r, l := &n.report, n.line
-	for id, p := range n.people {
+	r, l := &n.report, n.ledger
+	for _, p := range n.people {
 		if p.fate != never && !p.admitted {
 			r.PlacesLost++
 		}
-		if l.perKey > 1 {
-			places := 0
-			for _, place := range l.place[id*l.perKey:][:l.perKey] {
-				if place != 0 {
-					places++
-				}
-			}
-			r.Duplicates += max(0, places-1)
-		}
 	}
-	// A reload or another device that got a second place shows as more tickets than people.
-	if l.perKey == 1 {
-		r.Duplicates += max(0, r.Tickets-len(n.people))
-	}
+	// A reload or another device that got a second place shows as more places than people.
+	r.Tickets, r.BlocksDied = l.given(), l.died
+	r.Duplicates += max(0, r.Tickets-len(n.people))
 	for _, others := range l.twice {
 		r.Duplicates += len(others)
 	}
@@ -119,8 +111,12 @@ func (n *night) conclude() {
 		r.AdmittedOfTarget = float64(admitted) / 300 / n.Target
 	}
 	latest := uint32(0)
-	for _, at := range l.times {
-		if at != 0 && at < latest {
+	for _, key := range l.numbers {
+		if key == 0 {
+			continue
+		}
+		at := n.people[personOf(key-1)].asked
+		if at < latest {
 			r.Overtaken = max(r.Overtaken, time.Duration(latest-at)*time.Millisecond)
 		}
 		latest = max(latest, at)
@@ -144,16 +140,17 @@ func (n *night) conclude() {
 }
 
 func (n *night) judgeFairness() {
-	r, l := &n.report, n.line
-	if l.n < 1000 {
+	r, l := &n.report, n.ledger
+	drawn := uint64(len(n.order))
+	if drawn < 1000 {
 		return
 	}
-	tenth := func(i uint64) uint64 { return i * 10 / l.n }
+	tenth := func(i uint64) uint64 { return i * 10 / drawn }
 	byDevices := map[uint8]*[10]int{}
 	sum, count := map[uint8]int{}, map[uint8]int{}
-	for i, position := range l.position {
+	for i, position := range n.position {
 		r.Tenths[tenth(uint64(i))][tenth(uint64(position))]++
-		devices := n.people[l.registered[i]].devices
+		devices := n.people[personOf(l.registered[i])].devices
 		if byDevices[devices] == nil {
 			byDevices[devices] = &[10]int{}
 		}
@@ -198,6 +195,6 @@ func (r *Report) Judge() (wrong []string) {
 	say(math.Abs(r.AdmittedOfTarget-1) > .05, "in the minutes 5 to 10, %.1f %% of the target were admitted", 100*r.AdmittedOfTarget)
 	say(r.FairByArrival < leastFair, "who registered earlier stands elsewhere in the line (p = %.2g)", r.FairByArrival)
 	say(r.FairByDevices < leastFair, "who has more devices stands elsewhere in the line (p = %.2g)", r.FairByDevices)
-	say(r.Overtaken > 2*blockLife*time.Millisecond, "after the opening, somebody was overtaken by one who came %s later", r.Overtaken)
+	say(r.Overtaken > overtakes, "after the opening, somebody was overtaken by one who came %s later", r.Overtaken)
 	return wrong
 }
