@@ -165,15 +165,16 @@ func (l *ledger) TakeNumbers(_ context.Context, _ int32, n int) (b waitingroom.B
 }
 
 // WriteNumbers gives them away, unless Postgres stood still for so long that the block is dead, as it does now and then.
-func (l *ledger) WriteNumbers(_ context.Context, _ int32, people []uuid.UUID, b waitingroom.Block, life time.Duration) error {
+func (l *ledger) WriteNumbers(_ context.Context, _ int32, people []uuid.UUID, b waitingroom.Block, life time.Duration) (map[uuid.UUID]waitingroom.Place, error) {
 	took := time.Duration(0)
 	if l.chance.Float64() < l.stalls {
 		took = life
 	}
 	if took >= life {
 		l.died++
-		return nil
+		return nil, nil
 	}
+	written := make(map[uuid.UUID]waitingroom.Place, len(people))
 	for i, id := range people {
 		key, number := ownerOf(id), uint32(int(b.First)+i) //nolint:gosec // small
 		if l.place[key] != 0 {
@@ -186,8 +187,9 @@ func (l *ledger) WriteNumbers(_ context.Context, _ int32, people []uuid.UUID, b 
 		}
 		l.atMS[number] = b.AtMS
 		l.place[key] = uint32(len(l.registered)) + number + 1 //nolint:gosec // small
+		written[id] = l.placeAt(uint64(l.place[key] - 1))
 	}
-	return nil
+	return written, nil
 }
 
 // LateNumber finds or gives a number of the late lane.
