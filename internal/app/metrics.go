@@ -21,6 +21,9 @@ func observeFlushes(registry *prometheus.Registry) func(rows int, took time.Dura
 		Buckets: prometheus.ExponentialBuckets(.0005, 2, 15),
 	}, []string{"outcome"})
 	registry.MustRegister(rows, seconds)
+	for _, outcome := range []string{"committed", "failed"} {
+		seconds.WithLabelValues(outcome) // from 0 on, so that an alert sees the first that fails
+	}
 	return func(n int, took time.Duration, err error) {
 		outcome := "committed"
 		if err != nil {
