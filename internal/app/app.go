@@ -33,7 +33,6 @@ import (
 	"jari/internal/pulse"
 	"jari/internal/redis"
 	"jari/internal/slot"
-	"jari/internal/staff"
 	"jari/internal/token"
 	"jari/internal/waitingroom"
 )
@@ -148,10 +147,12 @@ func readSecrets(cfg config.Config) (s secrets, err error) {
 	return s, errors.Join(faults...)
 }
 
-// CheckSecrets says what is wrong with the keysets, without opening anything else.
+// CheckSecrets says what is wrong with the keysets, and with the roles of administrators who sign in, without opening
+// anything else.
 func CheckSecrets(cfg config.Config) error {
 	_, err := readSecrets(cfg)
-	return err
+	_, roles := signInRules(cfg)
+	return errors.Join(err, roles)
 }
 
 func (a *App) build(s secrets, registry *prometheus.Registry) (err error) {
@@ -213,13 +214,17 @@ func (a *App) build(s secrets, registry *prometheus.Registry) (err error) {
 	a.bulk = plan.NewService(a.pool, a.clock, a.audit, cfg.PlanLifetime, a.log, campaign.SitesKind(), a.bookings.Clearings())
 	limits := limit.New(a.redis, a.clock)
 	a.identity.WaitIn(codesLine{rooms: a.rooms, limits: limits, perBlock: cfg.CodePlacesPerBlock})
+	administrators, err := a.newStaff(s.data)
+	if err != nil {
+		return err
+	}
 	a.pulse = a.newPulse(meter, health.now)
 	registry.MustRegister(now{a})
 	a.Handler, err = httpapi.New(httpapi.Options{
 		Campaigns: a.campaigns, Slots: a.slots, Bookings: a.bookings, Identity: a.identity,
 		Rooms:    a.rooms,
 		Plans:    a.bulk,
-		Messages: a.messages, Staff: staff.NewService(a.pool, a.clock, cfg.Environment), Audit: a.audit,
+		Messages: a.messages, Staff: administrators, Audit: a.audit,
 		Pulse: a.pulse,
 		Clock: a.clock, Log: a.log, Metrics: registry,
 		Development: cfg.Environment == config.Development, BodyBytes: cfg.BodyBytes,

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"regexp"
+	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -18,7 +19,7 @@ import (
 type Entry struct {
 	// At is when it happened, in real time and microseconds. Append fills it in.
 	At time.Time
-	// Actor is who did it: KeyActor, PersonActor, Command or System. Append takes it from the context if it is empty.
+	// Actor is who did it: KeyActor, StaffActor, PersonActor, Command or System. Append takes it from the context if it is empty.
 	Actor string
 	// From is the address that the actor asked from; empty for commands and the system. Filled in like Actor.
 	From string
@@ -50,8 +51,19 @@ const (
 	Command = "command"
 )
 
-// KeyActor is the actor who holds an administrator's key.
-func KeyActor(keyID string) string { return "key:" + keyID }
+// StaffPrefix begins what a person who administers is called.
+const StaffPrefix = "staff:"
+
+// StaffActor is a person who administers, whichever session they act by.
+func StaffActor(id uuid.UUID) string { return StaffPrefix + id.String() }
+
+// KeyActor is the actor who holds an administrator's key. Who signed in is called by who they are.
+func KeyActor(keyID string) string {
+	if strings.HasPrefix(keyID, StaffPrefix) {
+		return keyID
+	}
+	return "key:" + keyID
+}
 
 // PersonActor is a citizen who acts.
 func PersonActor(person uuid.UUID) string { return "person:" + person.String() }

@@ -134,6 +134,15 @@ type Config struct {
 	OIDCTimeout       time.Duration `env:"JARI_OIDC_TIMEOUT" envDefault:"5s"    doc:"how long one request to the provider may take"`
 	SignInLifetime    time.Duration `env:"JARI_SIGN_IN_LIFETIME" envDefault:"10m" doc:"how long somebody may be at the provider"`
 
+	AdminOIDCIssuer       string        `env:"JARI_ADMIN_OIDC_ISSUER"                    doc:"the OpenID provider at which administrators sign in, an https address; without it they have keys alone"`
+	AdminOIDCClientID     string        `env:"JARI_ADMIN_OIDC_CLIENT_ID"                 doc:"what it calls this deployment; tokens for anybody else are refused"`
+	AdminOIDCClientSecret Secret        `env:"JARI_ADMIN_OIDC_CLIENT_SECRET"             doc:"the secret that goes with it; may be empty where the provider trusts PKCE alone"`
+	AdminOIDCRedirectURL  string        `env:"JARI_ADMIN_OIDC_REDIRECT_URL"              doc:"the page that it leads back to, which hands state and code in at /admin/v1/sign-ins/confirm"`
+	AdminOIDCScopes       []string      `env:"JARI_ADMIN_OIDC_SCOPES" envDefault:"openid,profile" doc:"what it is asked for, separated by commas"`
+	AdminOIDCGroupsClaim  string        `env:"JARI_ADMIN_OIDC_GROUPS_CLAIM" envDefault:"groups" doc:"the claim with somebody's groups, a text or a list; dots lead into objects, such as realm_access.roles"`
+	AdminOIDCRoles        []string      `env:"JARI_ADMIN_OIDC_ROLES" envSeparator:";"    doc:"which group has which role, such as owner=jari-owners;operator=night;clinic/korea-2021/seoul-17=nurses-17; whoever is in none of them isn't let in"`
+	AdminSession          time.Duration `env:"JARI_ADMIN_SESSION"     envDefault:"8h"    doc:"how long an administrator who signed in stays so; at most 12h"`
+
 	SMSGateway         string        `env:"JARI_SMS_GATEWAY"  envDefault:""    doc:"inbox (development only: messages are shown at /dev/inbox), sens (NAVER Cloud), solapi, or http (a gateway with Kannel's sendsms form); no default in production"`
 	SMSURL             string        `env:"JARI_SMS_URL"                       doc:"address of the gateway: with http of its sendsms, whose user in Kannel needs max-messages = 10 and concatenation = true, or long texts are cut; with sens https://sens.apigw.ntruss.com or, for the public sector, https://sens.apigw.gov-ntruss.com; with solapi https://api.solapi.com"`
 	SMSUser            string        `env:"JARI_SMS_USER"                      doc:"with http the user name, with sens the access key, with solapi the API key"`
@@ -281,6 +290,7 @@ func (c Config) Validate() error {
 		refuse("JARI_REMINDERS_FROM", "is %d and must be before JARI_REMINDERS_TO, which is %d", c.RemindersFrom, c.RemindersTo)
 	}
 	c.validateIdentity(refuse)
+	c.validateAdminSignIn(refuse)
 	for _, origin := range c.AllowedOrigins {
 		if u, err := url.Parse(origin); err != nil || u.Scheme == "" || u.Host == "" || u.Path != "" {
 			refuse("JARI_ALLOWED_ORIGINS", "%q isn't an origin such as https://booking.example.org", origin)
@@ -350,6 +360,7 @@ func (c Config) Validate() error {
 		{"JARI_MINOR_AGE", int64(c.MinorAge), 0, 25, "years", false},
 		{"JARI_OIDC_TIMEOUT", int64(c.OIDCTimeout), int64(500 * time.Millisecond), int64(time.Minute), "", true},
 		{"JARI_SIGN_IN_LIFETIME", int64(c.SignInLifetime), int64(time.Minute), int64(time.Hour), "", true},
+		{"JARI_ADMIN_SESSION", int64(c.AdminSession), int64(5 * time.Minute), int64(12 * time.Hour), "", true},
 		{"JARI_CODE_LIFETIME", int64(c.CodeLifetime), int64(30 * time.Second), int64(10 * time.Minute), "", true},
 		{"JARI_CODE_RESEND_WAIT", int64(c.CodeResendWait), int64(time.Second), int64(10 * time.Minute), "", true},
 		{"JARI_RETENTION", int64(c.Retention), int64(24 * time.Hour), int64(10 * 365 * 24 * time.Hour), "", true},

@@ -225,6 +225,7 @@ var limits = []struct{ variable, below, least, most, above string }{
 	{"JARI_MINOR_AGE", "-1", "0", "25", "26"},
 	{"JARI_OIDC_TIMEOUT", "499ms", "500ms", "1m", "1m1ms"},
 	{"JARI_SIGN_IN_LIFETIME", "59s", "1m", "1h", "1h1ms"},
+	{"JARI_ADMIN_SESSION", "4m59s", "5m", "12h", "12h0m0.001s"},
 	{"JARI_CODE_LIFETIME", "29.999s", "30s", "10m", "10m1ms"},
 	{"JARI_CODE_RESEND_WAIT", "999ms", "1s", "10m", "10m1ms"},
 	{"JARI_RETENTION", "23h59m59s", "24h", "87600h", "87600h1s"},

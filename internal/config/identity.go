@@ -36,13 +36,8 @@ func (c Config) validateIdentity(refuse func(name, format string, args ...any)) 
 	if c.IdentityScheme != schemeOIDC && c.IdentityBinding != boundByProvider {
 		return
 	}
-	for _, address := range []struct{ name, value string }{{"JARI_OIDC_ISSUER", c.OIDCIssuer}, {"JARI_OIDC_REDIRECT_URL", c.OIDCRedirectURL}} {
-		u, err := url.Parse(address.value)
-		plain := err == nil && u.Scheme == "http" && c.Environment == Development
-		if err != nil || u.Host == "" || u.Fragment != "" || (u.Scheme != "https" && !plain) {
-			refuse(address.name, "must be an https address")
-		}
-	}
+	c.validateAddress(refuse, "JARI_OIDC_ISSUER", c.OIDCIssuer)
+	c.validateAddress(refuse, "JARI_OIDC_REDIRECT_URL", c.OIDCRedirectURL)
 	if c.OIDCClientID == "" {
 		refuse("JARI_OIDC_CLIENT_ID", "is missing")
 	}
@@ -51,5 +46,38 @@ func (c Config) validateIdentity(refuse func(name, format string, args ...any)) 
 	}
 	if (c.OIDCNumberClaim != "") != (c.IdentityBinding == boundByProvider) {
 		refuse("JARI_OIDC_NUMBER_CLAIM", "is needed with provider as a binding, and only then")
+	}
+}
+
+// validateAddress refuses addresses at which somebody could listen.
+func (c Config) validateAddress(refuse func(name, format string, args ...any), name, address string) {
+	u, err := url.Parse(address)
+	plain := err == nil && u.Scheme == "http" && c.Environment == Development
+	if err != nil || u.Host == "" || u.Fragment != "" || (u.Scheme != "https" && !plain) {
+		refuse(name, "must be an https address")
+	}
+}
+
+// validateAdminSignIn refuses a provider that lets nobody in, and settings that are for one that isn't named.
+func (c Config) validateAdminSignIn(refuse func(name, format string, args ...any)) {
+	if c.AdminOIDCIssuer == "" {
+		if c.AdminOIDCClientID != "" || c.AdminOIDCRedirectURL != "" || len(c.AdminOIDCRoles) > 0 {
+			refuse("JARI_ADMIN_OIDC_ISSUER", "is missing: the other JARI_ADMIN_OIDC settings are for it")
+		}
+		return
+	}
+	c.validateAddress(refuse, "JARI_ADMIN_OIDC_ISSUER", c.AdminOIDCIssuer)
+	c.validateAddress(refuse, "JARI_ADMIN_OIDC_REDIRECT_URL", c.AdminOIDCRedirectURL)
+	if c.AdminOIDCClientID == "" {
+		refuse("JARI_ADMIN_OIDC_CLIENT_ID", "is missing")
+	}
+	if !slices.Contains(c.AdminOIDCScopes, "openid") {
+		refuse("JARI_ADMIN_OIDC_SCOPES", "must have openid")
+	}
+	if c.AdminOIDCGroupsClaim == "" {
+		refuse("JARI_ADMIN_OIDC_GROUPS_CLAIM", "is missing")
+	}
+	if len(c.AdminOIDCRoles) == 0 {
+		refuse("JARI_ADMIN_OIDC_ROLES", "is missing: nobody could sign in; such as owner=jari-owners;operator=night")
 	}
 }

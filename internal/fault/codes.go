@@ -86,6 +86,8 @@ const (
 	CodeChangeFrozen          Code = "change_frozen"        // an opening is near; says until when
 	CodeSecondPersonNeeded    Code = "second_person_needed" // with the approval that is waited for
 	CodeSamePerson            Code = "same_person"          // nobody approves what they proposed
+	CodePersonUnknown         Code = "person_unknown"       // nobody is known to hold one of the keys: it could be the same person's
+	CodeStaffNotFound         Code = "staff_not_found"      // nobody who signed in has this id
 	CodeApprovalNotFound      Code = "approval_not_found"
 	CodeApprovalOver          Code = "approval_over"      // expired, or somebody else has approved it
 	CodeNotPublishable        Code = "not_publishable"    // with the check that says why

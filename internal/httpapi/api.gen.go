@@ -631,6 +631,7 @@ const (
 	ProblemCodeOverloaded              ProblemCode = "overloaded"
 	ProblemCodeOwnVerificationRequired ProblemCode = "own_verification_required"
 	ProblemCodePersonNotFound          ProblemCode = "person_not_found"
+	ProblemCodePersonUnknown           ProblemCode = "person_unknown"
 	ProblemCodePersonsPerPhone         ProblemCode = "persons_per_phone"
 	ProblemCodePhoneLimit              ProblemCode = "phone_limit"
 	ProblemCodePhoneUnsupported        ProblemCode = "phone_unsupported"
@@ -669,6 +670,7 @@ const (
 	ProblemCodeSlotNotFound            ProblemCode = "slot_not_found"
 	ProblemCodeSlotNotOver             ProblemCode = "slot_not_over"
 	ProblemCodeSmsBusy                 ProblemCode = "sms_busy"
+	ProblemCodeStaffNotFound           ProblemCode = "staff_not_found"
 	ProblemCodeStoreUnavailable        ProblemCode = "store_unavailable"
 	ProblemCodeTicketInvalid           ProblemCode = "ticket_invalid"
 	ProblemCodeTicketOfAnother         ProblemCode = "ticket_of_another"
@@ -805,6 +807,8 @@ func (e ProblemCode) Valid() bool {
 		return true
 	case ProblemCodePersonNotFound:
 		return true
+	case ProblemCodePersonUnknown:
+		return true
 	case ProblemCodePersonsPerPhone:
 		return true
 	case ProblemCodePhoneLimit:
@@ -880,6 +884,8 @@ func (e ProblemCode) Valid() bool {
 	case ProblemCodeSlotNotOver:
 		return true
 	case ProblemCodeSmsBusy:
+		return true
+	case ProblemCodeStaffNotFound:
 		return true
 	case ProblemCodeStoreUnavailable:
 		return true
@@ -1078,7 +1084,7 @@ type AdminKey struct {
 	CampaignId *string   `json:"campaign_id,omitempty"`
 	CreatedAt  time.Time `json:"created_at"`
 
-	// CreatedBy The key that made it, or `command`.
+	// CreatedBy The key or person that made it, or `command`.
 	CreatedBy string     `json:"created_by"`
 	ExpiresAt time.Time  `json:"expires_at"`
 	KeyId     string     `json:"key_id"`
@@ -1086,6 +1092,9 @@ type AdminKey struct {
 	RevokedAt *time.Time `json:"revoked_at,omitempty"`
 	Role      AdminRole  `json:"role"`
 	SiteId    *string    `json:"site_id,omitempty"`
+
+	// StaffId Whose it is, where that is known.
+	StaffId *string `json:"staff_id,omitempty"`
 }
 
 // AdminRole defines model for AdminRole.
@@ -2010,6 +2019,9 @@ type NewKey struct {
 
 	// SiteId With `clinic`: the one site that the key is for.
 	SiteId *string `json:"site_id,omitempty"`
+
+	// StaffId Whose key it is, of those who signed in; otherwise it counts as that of whoever makes it.
+	StaffId *openapi_types.UUID `json:"staff_id,omitempty"`
 }
 
 // NewsKind What people are told about their bookings; `reminder` is the day before.
@@ -2676,6 +2688,68 @@ type StaffBookingList struct {
 	Next *string `json:"next,omitempty"`
 }
 
+// StaffGrant A role, such as `operator`; a clinic's with its site: `clinic/korea-2021/seoul-17`. The one with the most to say by default.
+type StaffGrant = string
+
+// StaffList defines model for StaffList.
+type StaffList struct {
+	Staff []StaffPerson `json:"staff"`
+}
+
+// StaffMe defines model for StaffMe.
+type StaffMe struct {
+	// Actor What the audit calls whoever asks.
+	Actor      string    `json:"actor"`
+	CampaignId *string   `json:"campaign_id,omitempty"`
+	ExpiresAt  time.Time `json:"expires_at"`
+	Name       string    `json:"name"`
+	Role       AdminRole `json:"role"`
+
+	// SignedIn Whether this is a session, and not a key.
+	SignedIn bool    `json:"signed_in"`
+	SiteId   *string `json:"site_id,omitempty"`
+
+	// StaffId Whose it is, where that is known.
+	StaffId *string `json:"staff_id,omitempty"`
+}
+
+// StaffPerson defines model for StaffPerson.
+type StaffPerson struct {
+	CreatedAt time.Time    `json:"created_at"`
+	Grants    []StaffGrant `json:"grants"`
+	Name      string       `json:"name"`
+
+	// Sessions That are live.
+	Sessions   int       `json:"sessions"`
+	SignedInAt time.Time `json:"signed_in_at"`
+	StaffId    string    `json:"staff_id"`
+}
+
+// StaffSession defines model for StaffSession.
+type StaffSession struct {
+	ExpiresAt time.Time `json:"expires_at"`
+
+	// Grants All that the person may sign in as.
+	Grants []StaffGrant `json:"grants"`
+	Me     StaffMe      `json:"me"`
+
+	// Token For `Authorization: Bearer`. It is shown this once.
+	Token string `json:"token"`
+}
+
+// StaffSignInReturn defines model for StaffSignInReturn.
+type StaffSignInReturn struct {
+	// Code As the provider led back with it.
+	Code string `json:"code"`
+
+	// Grant A role, such as `operator`; a clinic's with its site: `clinic/korea-2021/seoul-17`. The one with the most to say by default.
+	Grant  *StaffGrant `json:"grant,omitempty"`
+	SignIn string      `json:"sign_in"`
+
+	// State As the provider led back with it.
+	State string `json:"state"`
+}
+
 // Ticket defines model for Ticket.
 type Ticket struct {
 	// Index In the draw: the seed turns it into a position.
@@ -3133,6 +3207,9 @@ type AnnounceValueJSONRequestBody = DrawValue
 
 // TakePlaceForJSONRequestBody defines body for TakePlaceFor for application/json ContentType.
 type TakePlaceForJSONRequestBody = LookRequest
+
+// ConfirmStaffSignInJSONRequestBody defines body for ConfirmStaffSignIn for application/json ContentType.
+type ConfirmStaffSignInJSONRequestBody = StaffSignInReturn
 
 // ConfirmBookingJSONRequestBody defines body for ConfirmBooking for application/json ContentType.
 type ConfirmBookingJSONRequestBody = BookingRequest
@@ -3680,6 +3757,12 @@ type ServerInterface interface {
 	// GetLive What happens now, over all instances
 	// (GET /admin/v1/live)
 	GetLive(ctx echo.Context, params GetLiveParams) error
+	// GetStaffMe Who asks, and with which role
+	// (GET /admin/v1/me)
+	GetStaffMe(ctx echo.Context) error
+	// EndStaffSession Sign out
+	// (DELETE /admin/v1/me/session)
+	EndStaffSession(ctx echo.Context) error
 	// RegisterPerson Register somebody for whom the desk acts
 	// (POST /admin/v1/people)
 	RegisterPerson(ctx echo.Context) error
@@ -3728,6 +3811,18 @@ type ServerInterface interface {
 	// TakePlaceFor Take a person's place in a room for them
 	// (PUT /admin/v1/rooms/{room}/people/{person}/place)
 	TakePlaceFor(ctx echo.Context, room RoomPath, person PersonPath) error
+	// StartStaffSignIn Begin to sign in as an administrator
+	// (POST /admin/v1/sign-ins)
+	StartStaffSignIn(ctx echo.Context) error
+	// ConfirmStaffSignIn Hand in what the provider led back with, get an administrator's session
+	// (POST /admin/v1/sign-ins/confirm)
+	ConfirmStaffSignIn(ctx echo.Context) error
+	// ListStaff Who signed in as an administrator, the last one first
+	// (GET /admin/v1/staff)
+	ListStaff(ctx echo.Context) error
+	// EndStaffSessions End all sessions of somebody now
+	// (DELETE /admin/v1/staff/{staff}/sessions)
+	EndStaffSessions(ctx echo.Context, staff string) error
 	// ListInbox The messages that would have been sent, newest first
 	// (GET /dev/inbox)
 	ListInbox(ctx echo.Context) error
@@ -4771,6 +4866,24 @@ func (w *ServerInterfaceWrapper) GetLive(ctx echo.Context) error {
 	return err
 }
 
+// GetStaffMe converts echo context to params.
+func (w *ServerInterfaceWrapper) GetStaffMe(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetStaffMe(ctx)
+	return err
+}
+
+// EndStaffSession converts echo context to params.
+func (w *ServerInterfaceWrapper) EndStaffSession(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.EndStaffSession(ctx)
+	return err
+}
+
 // RegisterPerson converts echo context to params.
 func (w *ServerInterfaceWrapper) RegisterPerson(ctx echo.Context) error {
 	var err error
@@ -5045,6 +5158,49 @@ func (w *ServerInterfaceWrapper) TakePlaceFor(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.TakePlaceFor(ctx, room, person)
+	return err
+}
+
+// StartStaffSignIn converts echo context to params.
+func (w *ServerInterfaceWrapper) StartStaffSignIn(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.StartStaffSignIn(ctx)
+	return err
+}
+
+// ConfirmStaffSignIn converts echo context to params.
+func (w *ServerInterfaceWrapper) ConfirmStaffSignIn(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ConfirmStaffSignIn(ctx)
+	return err
+}
+
+// ListStaff converts echo context to params.
+func (w *ServerInterfaceWrapper) ListStaff(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListStaff(ctx)
+	return err
+}
+
+// EndStaffSessions converts echo context to params.
+func (w *ServerInterfaceWrapper) EndStaffSessions(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "staff" -------------
+	var staff string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "staff", ctx.Param("staff"), &staff, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter staff: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.EndStaffSessions(ctx, staff)
 	return err
 }
 
@@ -5770,6 +5926,12 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/admin/v1/campaigns/:campaign/report", wrapper.GetReport, options.OperationMiddlewares["getReport"]...)
 	router.GET(options.BaseURL+"/admin/v1/approvals", wrapper.ListApprovals, options.OperationMiddlewares["listApprovals"]...)
 	router.POST(options.BaseURL+"/admin/v1/approvals/:approval", wrapper.Approve, options.OperationMiddlewares["approve"]...)
+	router.POST(options.BaseURL+"/admin/v1/sign-ins", wrapper.StartStaffSignIn, options.OperationMiddlewares["startStaffSignIn"]...)
+	router.POST(options.BaseURL+"/admin/v1/sign-ins/confirm", wrapper.ConfirmStaffSignIn, options.OperationMiddlewares["confirmStaffSignIn"]...)
+	router.GET(options.BaseURL+"/admin/v1/me", wrapper.GetStaffMe, options.OperationMiddlewares["getStaffMe"]...)
+	router.DELETE(options.BaseURL+"/admin/v1/me/session", wrapper.EndStaffSession, options.OperationMiddlewares["endStaffSession"]...)
+	router.GET(options.BaseURL+"/admin/v1/staff", wrapper.ListStaff, options.OperationMiddlewares["listStaff"]...)
+	router.DELETE(options.BaseURL+"/admin/v1/staff/:staff/sessions", wrapper.EndStaffSessions, options.OperationMiddlewares["endStaffSessions"]...)
 	router.GET(options.BaseURL+"/admin/v1/keys", wrapper.ListKeys, options.OperationMiddlewares["listKeys"]...)
 	router.POST(options.BaseURL+"/admin/v1/keys", wrapper.CreateKey, options.OperationMiddlewares["createKey"]...)
 	router.DELETE(options.BaseURL+"/admin/v1/keys/:key", wrapper.RevokeKey, options.OperationMiddlewares["revokeKey"]...)
@@ -12444,6 +12606,214 @@ func (response GetLive503ApplicationProblemPlusJSONResponse) VisitGetLiveRespons
 	return err
 }
 
+type GetStaffMeRequestObject struct {
+}
+
+type GetStaffMeResponseObject interface {
+	VisitGetStaffMeResponse(w http.ResponseWriter) error
+}
+
+type GetStaffMe200JSONResponse StaffMe
+
+func (response GetStaffMe200JSONResponse) VisitGetStaffMeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetStaffMe401ApplicationProblemPlusJSONResponse struct {
+	KeyRequiredApplicationProblemPlusJSONResponse
+}
+
+func (response GetStaffMe401ApplicationProblemPlusJSONResponse) VisitGetStaffMeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetStaffMe403ApplicationProblemPlusJSONResponse struct {
+	RoleRequiredApplicationProblemPlusJSONResponse
+}
+
+func (response GetStaffMe403ApplicationProblemPlusJSONResponse) VisitGetStaffMeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetStaffMe429ApplicationProblemPlusJSONResponse struct {
+	TooManyApplicationProblemPlusJSONResponse
+}
+
+func (response GetStaffMe429ApplicationProblemPlusJSONResponse) VisitGetStaffMeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetStaffMe500ApplicationProblemPlusJSONResponse struct {
+	InternalApplicationProblemPlusJSONResponse
+}
+
+func (response GetStaffMe500ApplicationProblemPlusJSONResponse) VisitGetStaffMeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetStaffMe503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response GetStaffMe503ApplicationProblemPlusJSONResponse) VisitGetStaffMeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EndStaffSessionRequestObject struct {
+}
+
+type EndStaffSessionResponseObject interface {
+	VisitEndStaffSessionResponse(w http.ResponseWriter) error
+}
+
+type EndStaffSession204Response struct {
+}
+
+func (response EndStaffSession204Response) VisitEndStaffSessionResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type EndStaffSession401ApplicationProblemPlusJSONResponse struct {
+	KeyRequiredApplicationProblemPlusJSONResponse
+}
+
+func (response EndStaffSession401ApplicationProblemPlusJSONResponse) VisitEndStaffSessionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EndStaffSession403ApplicationProblemPlusJSONResponse struct {
+	RoleRequiredApplicationProblemPlusJSONResponse
+}
+
+func (response EndStaffSession403ApplicationProblemPlusJSONResponse) VisitEndStaffSessionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EndStaffSession429ApplicationProblemPlusJSONResponse struct {
+	TooManyApplicationProblemPlusJSONResponse
+}
+
+func (response EndStaffSession429ApplicationProblemPlusJSONResponse) VisitEndStaffSessionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EndStaffSession500ApplicationProblemPlusJSONResponse struct {
+	InternalApplicationProblemPlusJSONResponse
+}
+
+func (response EndStaffSession500ApplicationProblemPlusJSONResponse) VisitEndStaffSessionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EndStaffSession503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response EndStaffSession503ApplicationProblemPlusJSONResponse) VisitEndStaffSessionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type RegisterPersonRequestObject struct {
 	Body *RegisterPersonJSONRequestBody
 }
@@ -14986,6 +15356,510 @@ type TakePlaceFor503ApplicationProblemPlusJSONResponse struct {
 }
 
 func (response TakePlaceFor503ApplicationProblemPlusJSONResponse) VisitTakePlaceForResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartStaffSignInRequestObject struct {
+}
+
+type StartStaffSignInResponseObject interface {
+	VisitStartStaffSignInResponse(w http.ResponseWriter) error
+}
+
+type StartStaffSignIn200JSONResponse SignIn
+
+func (response StartStaffSignIn200JSONResponse) VisitStartStaffSignInResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartStaffSignIn400ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response StartStaffSignIn400ApplicationProblemPlusJSONResponse) VisitStartStaffSignInResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartStaffSignIn429ApplicationProblemPlusJSONResponse struct {
+	TooManyApplicationProblemPlusJSONResponse
+}
+
+func (response StartStaffSignIn429ApplicationProblemPlusJSONResponse) VisitStartStaffSignInResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartStaffSignIn500ApplicationProblemPlusJSONResponse struct {
+	InternalApplicationProblemPlusJSONResponse
+}
+
+func (response StartStaffSignIn500ApplicationProblemPlusJSONResponse) VisitStartStaffSignInResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartStaffSignIn503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response StartStaffSignIn503ApplicationProblemPlusJSONResponse) VisitStartStaffSignInResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmStaffSignInRequestObject struct {
+	Body *ConfirmStaffSignInJSONRequestBody
+}
+
+type ConfirmStaffSignInResponseObject interface {
+	VisitConfirmStaffSignInResponse(w http.ResponseWriter) error
+}
+
+type ConfirmStaffSignIn200JSONResponse StaffSession
+
+func (response ConfirmStaffSignIn200JSONResponse) VisitConfirmStaffSignInResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmStaffSignIn400ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response ConfirmStaffSignIn400ApplicationProblemPlusJSONResponse) VisitConfirmStaffSignInResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmStaffSignIn403ApplicationProblemPlusJSONResponse Problem
+
+func (response ConfirmStaffSignIn403ApplicationProblemPlusJSONResponse) VisitConfirmStaffSignInResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmStaffSignIn404ApplicationProblemPlusJSONResponse Problem
+
+func (response ConfirmStaffSignIn404ApplicationProblemPlusJSONResponse) VisitConfirmStaffSignInResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmStaffSignIn410ApplicationProblemPlusJSONResponse struct {
+	GoneApplicationProblemPlusJSONResponse
+}
+
+func (response ConfirmStaffSignIn410ApplicationProblemPlusJSONResponse) VisitConfirmStaffSignInResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(410)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmStaffSignIn413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response ConfirmStaffSignIn413ApplicationProblemPlusJSONResponse) VisitConfirmStaffSignInResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmStaffSignIn415ApplicationProblemPlusJSONResponse struct {
+	UnsupportedApplicationProblemPlusJSONResponse
+}
+
+func (response ConfirmStaffSignIn415ApplicationProblemPlusJSONResponse) VisitConfirmStaffSignInResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmStaffSignIn429ApplicationProblemPlusJSONResponse struct {
+	TooManyApplicationProblemPlusJSONResponse
+}
+
+func (response ConfirmStaffSignIn429ApplicationProblemPlusJSONResponse) VisitConfirmStaffSignInResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmStaffSignIn500ApplicationProblemPlusJSONResponse struct {
+	InternalApplicationProblemPlusJSONResponse
+}
+
+func (response ConfirmStaffSignIn500ApplicationProblemPlusJSONResponse) VisitConfirmStaffSignInResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmStaffSignIn503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ConfirmStaffSignIn503ApplicationProblemPlusJSONResponse) VisitConfirmStaffSignInResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListStaffRequestObject struct {
+}
+
+type ListStaffResponseObject interface {
+	VisitListStaffResponse(w http.ResponseWriter) error
+}
+
+type ListStaff200JSONResponse StaffList
+
+func (response ListStaff200JSONResponse) VisitListStaffResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListStaff401ApplicationProblemPlusJSONResponse struct {
+	KeyRequiredApplicationProblemPlusJSONResponse
+}
+
+func (response ListStaff401ApplicationProblemPlusJSONResponse) VisitListStaffResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListStaff403ApplicationProblemPlusJSONResponse struct {
+	RoleRequiredApplicationProblemPlusJSONResponse
+}
+
+func (response ListStaff403ApplicationProblemPlusJSONResponse) VisitListStaffResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListStaff429ApplicationProblemPlusJSONResponse struct {
+	TooManyApplicationProblemPlusJSONResponse
+}
+
+func (response ListStaff429ApplicationProblemPlusJSONResponse) VisitListStaffResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListStaff500ApplicationProblemPlusJSONResponse struct {
+	InternalApplicationProblemPlusJSONResponse
+}
+
+func (response ListStaff500ApplicationProblemPlusJSONResponse) VisitListStaffResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListStaff503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ListStaff503ApplicationProblemPlusJSONResponse) VisitListStaffResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EndStaffSessionsRequestObject struct {
+	Staff string `json:"staff"`
+}
+
+type EndStaffSessionsResponseObject interface {
+	VisitEndStaffSessionsResponse(w http.ResponseWriter) error
+}
+
+type EndStaffSessions200JSONResponse StaffPerson
+
+func (response EndStaffSessions200JSONResponse) VisitEndStaffSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EndStaffSessions400ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response EndStaffSessions400ApplicationProblemPlusJSONResponse) VisitEndStaffSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EndStaffSessions401ApplicationProblemPlusJSONResponse struct {
+	KeyRequiredApplicationProblemPlusJSONResponse
+}
+
+func (response EndStaffSessions401ApplicationProblemPlusJSONResponse) VisitEndStaffSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EndStaffSessions403ApplicationProblemPlusJSONResponse struct {
+	RoleRequiredApplicationProblemPlusJSONResponse
+}
+
+func (response EndStaffSessions403ApplicationProblemPlusJSONResponse) VisitEndStaffSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EndStaffSessions404ApplicationProblemPlusJSONResponse Problem
+
+func (response EndStaffSessions404ApplicationProblemPlusJSONResponse) VisitEndStaffSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EndStaffSessions429ApplicationProblemPlusJSONResponse struct {
+	TooManyApplicationProblemPlusJSONResponse
+}
+
+func (response EndStaffSessions429ApplicationProblemPlusJSONResponse) VisitEndStaffSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EndStaffSessions500ApplicationProblemPlusJSONResponse struct {
+	InternalApplicationProblemPlusJSONResponse
+}
+
+func (response EndStaffSessions500ApplicationProblemPlusJSONResponse) VisitEndStaffSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EndStaffSessions503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response EndStaffSessions503ApplicationProblemPlusJSONResponse) VisitEndStaffSessionsResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -19389,6 +20263,12 @@ type StrictServerInterface interface {
 	// GetLive What happens now, over all instances
 	// (GET /admin/v1/live)
 	GetLive(ctx context.Context, request GetLiveRequestObject) (GetLiveResponseObject, error)
+	// GetStaffMe Who asks, and with which role
+	// (GET /admin/v1/me)
+	GetStaffMe(ctx context.Context, request GetStaffMeRequestObject) (GetStaffMeResponseObject, error)
+	// EndStaffSession Sign out
+	// (DELETE /admin/v1/me/session)
+	EndStaffSession(ctx context.Context, request EndStaffSessionRequestObject) (EndStaffSessionResponseObject, error)
 	// RegisterPerson Register somebody for whom the desk acts
 	// (POST /admin/v1/people)
 	RegisterPerson(ctx context.Context, request RegisterPersonRequestObject) (RegisterPersonResponseObject, error)
@@ -19437,6 +20317,18 @@ type StrictServerInterface interface {
 	// TakePlaceFor Take a person's place in a room for them
 	// (PUT /admin/v1/rooms/{room}/people/{person}/place)
 	TakePlaceFor(ctx context.Context, request TakePlaceForRequestObject) (TakePlaceForResponseObject, error)
+	// StartStaffSignIn Begin to sign in as an administrator
+	// (POST /admin/v1/sign-ins)
+	StartStaffSignIn(ctx context.Context, request StartStaffSignInRequestObject) (StartStaffSignInResponseObject, error)
+	// ConfirmStaffSignIn Hand in what the provider led back with, get an administrator's session
+	// (POST /admin/v1/sign-ins/confirm)
+	ConfirmStaffSignIn(ctx context.Context, request ConfirmStaffSignInRequestObject) (ConfirmStaffSignInResponseObject, error)
+	// ListStaff Who signed in as an administrator, the last one first
+	// (GET /admin/v1/staff)
+	ListStaff(ctx context.Context, request ListStaffRequestObject) (ListStaffResponseObject, error)
+	// EndStaffSessions End all sessions of somebody now
+	// (DELETE /admin/v1/staff/{staff}/sessions)
+	EndStaffSessions(ctx context.Context, request EndStaffSessionsRequestObject) (EndStaffSessionsResponseObject, error)
 	// ListInbox The messages that would have been sent, newest first
 	// (GET /dev/inbox)
 	ListInbox(ctx context.Context, request ListInboxRequestObject) (ListInboxResponseObject, error)
@@ -21023,6 +21915,52 @@ func (sh *strictHandler) GetLive(ctx echo.Context, params GetLiveParams) error {
 	return nil
 }
 
+// GetStaffMe operation middleware
+func (sh *strictHandler) GetStaffMe(ctx echo.Context) error {
+	var request GetStaffMeRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetStaffMe(ctx.Request().Context(), request.(GetStaffMeRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetStaffMe")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetStaffMeResponseObject); ok {
+		return validResponse.VisitGetStaffMeResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// EndStaffSession operation middleware
+func (sh *strictHandler) EndStaffSession(ctx echo.Context) error {
+	var request EndStaffSessionRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.EndStaffSession(ctx.Request().Context(), request.(EndStaffSessionRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "EndStaffSession")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(EndStaffSessionResponseObject); ok {
+		return validResponse.VisitEndStaffSessionResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // RegisterPerson operation middleware
 func (sh *strictHandler) RegisterPerson(ctx echo.Context) error {
 	var request RegisterPersonRequestObject
@@ -21620,6 +22558,123 @@ func (sh *strictHandler) TakePlaceFor(ctx echo.Context, room RoomPath, person Pe
 		return err
 	} else if validResponse, ok := response.(TakePlaceForResponseObject); ok {
 		return validResponse.VisitTakePlaceForResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// StartStaffSignIn operation middleware
+func (sh *strictHandler) StartStaffSignIn(ctx echo.Context) error {
+	var request StartStaffSignInRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.StartStaffSignIn(ctx.Request().Context(), request.(StartStaffSignInRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "StartStaffSignIn")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(StartStaffSignInResponseObject); ok {
+		return validResponse.VisitStartStaffSignInResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ConfirmStaffSignIn operation middleware
+func (sh *strictHandler) ConfirmStaffSignIn(ctx echo.Context) error {
+	var request ConfirmStaffSignInRequestObject
+
+	var body ConfirmStaffSignInJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ConfirmStaffSignIn(ctx.Request().Context(), request.(ConfirmStaffSignInRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ConfirmStaffSignIn")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ConfirmStaffSignInResponseObject); ok {
+		return validResponse.VisitConfirmStaffSignInResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListStaff operation middleware
+func (sh *strictHandler) ListStaff(ctx echo.Context) error {
+	var request ListStaffRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListStaff(ctx.Request().Context(), request.(ListStaffRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListStaff")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListStaffResponseObject); ok {
+		return validResponse.VisitListStaffResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// EndStaffSessions operation middleware
+func (sh *strictHandler) EndStaffSessions(ctx echo.Context, staff string) error {
+	var request EndStaffSessionsRequestObject
+
+	request.Staff = staff
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.EndStaffSessions(ctx.Request().Context(), request.(EndStaffSessionsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "EndStaffSessions")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(EndStaffSessionsResponseObject); ok {
+		return validResponse.VisitEndStaffSessionsResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

@@ -39,6 +39,8 @@ var budgets = map[string]budget{
 	"startVerification":   ofVerifier,
 	"resendVerification":  ofVerifier,
 	"confirmVerification": ofVerifier,
+	"startStaffSignIn":    ofVerifier,
+	"confirmStaffSignIn":  ofVerifier,
 	"startSignIn":         ofVerifier,
 	"confirmSignIn":       ofVerifier,
 }

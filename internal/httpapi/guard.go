@@ -32,6 +32,7 @@ type asking struct {
 	carried   string
 	language  string
 	from      identity.From // with public and person: for budgets
+	address   string        // with public: for the audit
 }
 
 // askingKey finds asking in a context.
@@ -47,6 +48,12 @@ func sessionOf(ctx context.Context) token.Session {
 func fromIn(ctx context.Context) identity.From {
 	a, _ := ctx.Value(askingKey{}).(asking)
 	return a.from
+}
+
+// addressIn returns the address that a request of a public operation comes from.
+func addressIn(ctx context.Context) string {
+	a, _ := ctx.Value(askingKey{}).(asking)
+	return a.address
 }
 
 // languageIn returns the language of the request: ko or en.
@@ -83,7 +90,7 @@ func (s *Server) guard(g guard) echo.MiddlewareFunc {
 func (s *Server) identify(c echo.Context, g guard, a *asking) (err error) {
 	switch g {
 	case public:
-		a.from = s.fromOf(c)
+		a.from, a.address = s.fromOf(c), c.RealIP()
 	case person:
 		a.carried, a.from = carriedAdmission(c), s.fromOf(c)
 		a.session, err = s.authenticate(c)

@@ -30,10 +30,11 @@ const (
 	editor    = guard(staff.Editor)
 	publisher = guard(staff.Publisher)
 	owner     = guard(staff.Owner)
+	anyStaff  = guard(staff.Anyone)
 )
 
 // guards are all that an operation may name.
-var guards = []guard{public, person, entitled, admitted, viewer, clinic, desk, operator, editor, publisher, owner}
+var guards = []guard{public, person, entitled, admitted, viewer, clinic, desk, operator, editor, publisher, owner, anyStaff}
 
 // operation is a line of the route table.
 type operation struct {
@@ -134,6 +135,12 @@ var operations = []operation{
 	{"correctName", desk},
 	{"listApprovals", viewer},
 	{"approve", publisher},
+	{"startStaffSignIn", public},
+	{"confirmStaffSignIn", public},
+	{"getStaffMe", anyStaff},
+	{"endStaffSession", anyStaff},
+	{"listStaff", owner},
+	{"endStaffSessions", owner},
 	{"listKeys", owner},
 	{"createKey", owner},
 	{"revokeKey", owner},

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/google/uuid"
+
 	"jari/internal/audit"
 	"jari/internal/staff"
 )
@@ -28,6 +30,7 @@ func (s *Server) CreateKey(ctx context.Context, r CreateKeyRequestObject) (Creat
 	n := staff.NewKey{
 		Name: r.Body.Name, Role: staff.Role(r.Body.Role), Campaign: orElse(r.Body.CampaignId, ""), Site: orElse(r.Body.SiteId, ""),
 		Lifetime: time.Duration(orElse(r.Body.Days, 90)) * 24 * time.Hour, By: keyOf(ctx).ID,
+		Staff: orElse(r.Body.StaffId, uuid.Nil),
 	}
 	text, key, err := s.Staff.Create(ctx, n)
 	if err != nil {
@@ -49,7 +52,7 @@ func (s *Server) RevokeKey(ctx context.Context, r RevokeKeyRequestObject) (Revok
 func adminKey(k staff.Key) AdminKey {
 	return AdminKey{
 		KeyId: k.ID, Name: k.Name, Role: AdminRole(k.Role), CampaignId: unlessZero(k.Campaign), SiteId: unlessZero(k.Site),
-		CreatedAt: k.CreatedAt.UTC(), CreatedBy: k.CreatedBy, ExpiresAt: k.ExpiresAt.UTC(), RevokedAt: k.RevokedAt,
+		CreatedAt: k.CreatedAt.UTC(), CreatedBy: k.CreatedBy, StaffId: staffID(k.Staff), ExpiresAt: k.ExpiresAt.UTC(), RevokedAt: k.RevokedAt,
 	}
 }
 

@@ -111,6 +111,8 @@ var problemWords = map[fault.Code][2]words{
 	fault.CodeSecondPersonNeeded:    {{"다른 사람의 승인이 필요합니다.", "승인을 요청해 두었습니다. 승인된 뒤 같은 요청을 그대로 다시 보내 주세요."}, {"Another person must approve this.", "It was proposed. Once approved, send the same request again."}},
 	fault.CodeSamePerson:            {{"본인이 요청한 일은 승인할 수 없습니다.", "다른 사람의 키로 승인해 주세요."}, {"Nobody approves what they proposed.", "Another person has to, with a key of their own."}},
 	fault.CodeApprovalNotFound:      {{"없는 승인 요청입니다.", ""}, {"There is no such proposal.", ""}},
+	fault.CodePersonUnknown:         {{"누구의 키인지 알 수 없어 승인할 수 없습니다.", "로그인하거나, 누구의 것인지 등록된 키를 써 주세요."}, {"Nobody is known to hold one of these keys.", "Sign in, or use a key that says whose it is: otherwise it could be the same person's."}},
+	fault.CodeStaffNotFound:         {{"없는 관리자입니다.", "관리자 번호를 확인해 주세요."}, {"Nobody who signed in has this id.", "Please check the id."}},
 	fault.CodeApprovalOver:          {{"끝난 승인 요청입니다.", "다시 요청해 주세요."}, {"This proposal is over.", "It has to be proposed again."}},
 	fault.CodeNotPublishable:        {{"게시할 수 없는 문서입니다.", "이유는 check 에 있습니다."}, {"This document can't be published.", "check says why."}},
 	fault.CodeEffectiveTooSoon:      {{"적용 시각이 너무 이릅니다.", "모든 서버가 알 수 있도록 retry_at 이후로 정해 주세요."}, {"This takes effect too soon.", "Choose an instant from retry_at on, so that every instance knows it by then."}},

@@ -134,8 +134,9 @@ func (s *Service) Approvals(ctx context.Context) ([]Approval, error) {
 	return list, nil
 }
 
-// Approve agrees to what another key proposed. It refuses with approval_not_found, approval_over, or same_person: the same
-// key, or one that either has made for the other, itself or by keys in between.
+// Approve agrees to what another person proposed. It refuses with approval_not_found, approval_over, same_person (the same
+// one by whichever session or key, or a key that either has made for the other, itself or by keys in between) and
+// person_unknown.
 func (s *Service) Approve(ctx context.Context, id uuid.UUID, by Key) (a Approval, err error) {
 	err = postgres.InTx(ctx, s.pool, func(tx pgx.Tx) error {
 		now := s.clock.Real()
@@ -150,7 +151,7 @@ func (s *Service) Approve(ctx context.Context, id uuid.UUID, by Key) (a Approval
 		case a.ApprovedAt != nil || !now.Before(a.ExpiresAt):
 			return fault.New(fault.Gone, fault.CodeApprovalOver)
 		}
-		same, err := related(ctx, tx, a.ProposedBy, by.ID)
+		same, err := s.Same(ctx, tx, a.ProposedBy, by.ID)
 		if err != nil {
 			return err
 		}

@@ -13,6 +13,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
@@ -22,8 +23,9 @@ import (
 	"jari/internal/postgres"
 )
 
-// Key is somebody's key, without its secret. Its times are real time.
+// Key is somebody's key, or the session of a person who signed in, without its secret. Its times are real time.
 type Key struct {
+	// ID names the key; of a session it is the person's actor, so that all sessions of a person are one.
 	ID   string
 	Name string
 	Role Role
@@ -33,6 +35,10 @@ type Key struct {
 	CreatedBy      string // another key's id, or "command"
 	ExpiresAt      time.Time
 	RevokedAt      *time.Time
+	// Staff is whose it is, where that is known; the zero id where it isn't.
+	Staff uuid.UUID
+	// Session names the session; empty for a key.
+	Session string
 }
 
 // MayAt tells whether the key may do what needs the role at a site. Only a clinic's key is bound to one.
@@ -46,7 +52,9 @@ type NewKey struct {
 	Role           Role
 	Campaign, Site string // of a clinic's key
 	Lifetime       time.Duration
-	By             string // the key that makes it; empty for the command line
+	By             string // the key or person that makes it; empty for the command line
+	// Staff is whose key it is to be; the zero id for whoever makes it.
+	Staff uuid.UUID
 }
 
 // Limits of a key.
@@ -67,6 +75,8 @@ type Service struct {
 	clock       clock.Clock
 	environment string
 	audit       *audit.Log
+	// signIn is nil where nobody signs in.
+	signIn *signIn
 }
 
 // NewService returns a service whose keys name the environment, so that a key of development is recognised as one by
@@ -109,22 +119,25 @@ func (s *Service) Create(ctx context.Context, n NewKey) (text string, key Key, e
 	secret, now := random(32), s.clock.Real()
 	key = Key{
 		ID: random(9), Name: n.Name, Role: n.Role, Campaign: n.Campaign, Site: n.Site, CreatedAt: now, CreatedBy: n.By,
-		ExpiresAt: now.Add(n.Lifetime),
+		ExpiresAt: now.Add(n.Lifetime), Staff: n.Staff,
 	}
 	err = postgres.InTx(ctx, s.pool, func(tx pgx.Tx) error {
 		_, err := tx.Exec(ctx, `
-			INSERT INTO admin_keys (key_id, secret_hash, name, role, campaign_id, site_id, created_at, created_by, expires_at)
-			VALUES ($1, $2, $3, $4, nullif($5, ''), nullif($6, ''), $7, $8, $9)`,
-			key.ID, hash(secret), key.Name, key.Role, key.Campaign, key.Site, key.CreatedAt, key.CreatedBy, key.ExpiresAt)
-		if postgres.Constraint(err) == "admin_keys_site_known" {
+			INSERT INTO admin_keys (key_id, secret_hash, name, role, campaign_id, site_id, created_at, created_by, expires_at, staff_id)
+			VALUES ($1, $2, $3, $4, nullif($5, ''), nullif($6, ''), $7, $8, $9, nullif($10, '00000000-0000-0000-0000-000000000000'::uuid))`,
+			key.ID, hash(secret), key.Name, key.Role, key.Campaign, key.Site, key.CreatedAt, key.CreatedBy, key.ExpiresAt, key.Staff)
+		switch postgres.Constraint(err) {
+		case "admin_keys_site_known":
 			return fault.New(fault.NotFound, fault.CodeSiteNotFound)
+		case "admin_keys_staff_known":
+			return fault.New(fault.NotFound, fault.CodeStaffNotFound)
 		}
 		if err != nil {
 			return postgres.Unreachable(fmt.Errorf("writing a key: %w", err))
 		}
 		// The name may be a person's; it stays in the table of keys.
 		return s.audit.Append(ctx, tx, audit.Entry{Act: "key.create", Subject: "key/" + key.ID, Details: map[string]any{
-			"role": key.Role, "campaign": key.Campaign, "site": key.Site, "expires_at": key.ExpiresAt.UTC().Format(time.RFC3339),
+			"role": key.Role, "campaign": key.Campaign, "site": key.Site, "staff": staffText(key.Staff), "expires_at": key.ExpiresAt.UTC().Format(time.RFC3339),
 		}})
 	})
 	if err != nil {
@@ -133,22 +146,26 @@ func (s *Service) Create(ctx context.Context, n NewKey) (text string, key Key, e
 	return strings.Join([]string{"jari", s.environment, key.ID, secret}, "."), key, nil
 }
 
-const keyColumns = `key_id, name, role, coalesce(campaign_id, ''), coalesce(site_id, ''), created_at, created_by, expires_at, revoked_at`
+const keyColumns = `key_id, name, role, coalesce(campaign_id, ''), coalesce(site_id, ''), created_at, created_by, expires_at, revoked_at,
+	coalesce(staff_id, '00000000-0000-0000-0000-000000000000')`
 
 func (k *Key) fields() []any {
-	return []any{&k.ID, &k.Name, &k.Role, &k.Campaign, &k.Site, &k.CreatedAt, &k.CreatedBy, &k.ExpiresAt, &k.RevokedAt}
+	return []any{&k.ID, &k.Name, &k.Role, &k.Campaign, &k.Site, &k.CreatedAt, &k.CreatedBy, &k.ExpiresAt, &k.RevokedAt, &k.Staff}
 }
 
-// Authenticate returns whose key a text is: key_of_other_environment if it says that it was made for another, and
+// Authenticate returns whose key, or session of whom, a text is: key_of_other_environment if it says that it was made for another, and
 // fault.CodeKeyRequired if it is nobody's or is over. Those look alike.
 func (s *Service) Authenticate(ctx context.Context, text string) (Key, error) {
 	refusal := fault.New(fault.Unauthenticated, fault.CodeKeyRequired)
 	parts := strings.Split(text, ".")
-	if len(parts) != 4 || parts[0] != "jari" || !environments[parts[1]] {
+	if len(parts) != 4 || (parts[0] != "jari" && parts[0] != sessionPrefix) || !environments[parts[1]] {
 		return Key{}, refusal
 	}
 	if parts[1] != s.environment {
 		return Key{}, fault.New(fault.Unauthenticated, fault.CodeKeyOfOtherEnvironment)
+	}
+	if parts[0] == sessionPrefix {
+		return s.session(ctx, parts[2], parts[3])
 	}
 	var k Key
 	var want []byte
@@ -202,6 +219,14 @@ func (s *Service) Revoke(ctx context.Context, id string) (key Key, err error) {
 		return s.audit.Append(ctx, tx, audit.Entry{Act: "key.revoke", Subject: "key/" + id})
 	})
 	return key, err
+}
+
+// staffText is an id for the audit, or empty.
+func staffText(id uuid.UUID) string {
+	if id == uuid.Nil {
+		return ""
+	}
+	return id.String()
 }
 
 // random is n random bytes as text.

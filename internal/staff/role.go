@@ -31,8 +31,13 @@ var may = map[Role][]Role{
 	Owner:     {Viewer, Clinic, Desk, Operator, Editor, Publisher, Owner},
 }
 
+// Anyone is needed by routes that everybody who administers may use; it is nobody's role.
+const Anyone Role = "staff"
+
 // May tells whether somebody with this role may do what needs the other.
-func (r Role) May(needs Role) bool { return slices.Contains(may[r], needs) }
+func (r Role) May(needs Role) bool {
+	return slices.Contains(may[r], needs) || needs == Anyone && r.Known()
+}
 
 // Known tells whether there is such a role.
 func (r Role) Known() bool { return slices.Contains(Roles, r) }

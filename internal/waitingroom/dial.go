@@ -154,12 +154,18 @@ func (s *Service) Announce(ctx context.Context, room string, value []byte, by Ac
 			return fault.New(fault.NotFound, fault.CodeNoDraw).After(r.ValueAt.Sub(now))
 		}
 		action := "room.draw.propose"
+		mine := r.ProposedBy != nil && *r.ProposedBy == by.By
+		if r.ProposedBy != nil && !mine && by.Same != nil {
+			if mine, err = by.Same(ctx, tx, *r.ProposedBy); err != nil {
+				return err
+			}
+		}
 		switch {
 		case r.ProposedBy == nil:
 			_, err = tx.Exec(ctx, `UPDATE rooms SET proposed = $2, proposed_by = $3 WHERE room_no = $1`, r.No, value, by.By)
-		case *r.ProposedBy == by.By && bytes.Equal(value, r.Proposed):
+		case mine && bytes.Equal(value, r.Proposed):
 			return fault.New(fault.Conflict, fault.CodeSecondPerson)
-		case *r.ProposedBy == by.By: // a typing error, corrected
+		case mine: // a typing error, corrected
 			_, err = tx.Exec(ctx, `UPDATE rooms SET proposed = $2 WHERE room_no = $1`, r.No, value)
 		case !bytes.Equal(value, r.Proposed):
 			return fault.New(fault.Conflict, fault.CodeValueDiffers)

@@ -144,7 +144,11 @@ func advance(ctx context.Context, pool *pgxpool.Pool, r *Room, me uuid.UUID, ser
 }
 
 // Actor is who changes a room: the key of an administrator, or the room's own schedule.
-type Actor struct{ By, Reason string }
+type Actor struct {
+	By, Reason string
+	// Same tells whether somebody else is the same person by another credential; nil compares what they are called.
+	Same func(ctx context.Context, tx pgx.Tx, other string) (bool, error)
+}
 
 // bySchedule is who opens rooms when their time has come.
 var bySchedule = Actor{By: BySchedule}

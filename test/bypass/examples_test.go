@@ -328,6 +328,22 @@ var examples = map[string]example{
 		},
 		anew: true, // the audit says that somebody corrected it again
 	},
+	"startStaffSignIn": {
+		answer: verdict{http.StatusBadRequest, fault.CodeSchemeNotOffered}, answeredAgain: true, again: verdict{http.StatusBadRequest, fault.CodeSchemeNotOffered},
+	},
+	"confirmStaffSignIn": {
+		prepare: func(*testing.T, *world, *jaritest.Citizen) (any, map[string]string) {
+			return map[string]any{"sign_in": "x", "state": "x", "code": "x"}, nil
+		},
+		answer: verdict{http.StatusBadRequest, fault.CodeSchemeNotOffered}, answeredAgain: true, again: verdict{http.StatusBadRequest, fault.CodeSchemeNotOffered},
+	},
+	"endStaffSessions": {
+		// Nobody signs in here, so there is nobody to send away.
+		prepare: func(*testing.T, *world, *jaritest.Citizen) (any, map[string]string) {
+			return nil, map[string]string{"staff": "0198a3f2-0000-4000-8000-000000000000"}
+		},
+		answer: verdict{http.StatusNotFound, fault.CodeStaffNotFound},
+	},
 	"createKey": {
 		prepare: func(*testing.T, *world, *jaritest.Citizen) (any, map[string]string) {
 			return map[string]any{"name": "another", "role": "viewer"}, nil

@@ -62,6 +62,7 @@ func newWorld(t *testing.T) *world {
 	for _, role := range staff.Roles {
 		w.keys[string(role)] = w.AdminKey(t, string(role))
 	}
+	w.keys["staff"] = w.keys["viewer"] // any role
 	var c httpapi.Campaign
 	w.Do(t, http.MethodGet, w.Path(""), nil).Want(t, http.StatusOK).Into(t, &c)
 	w.places = map[string]string{

@@ -410,6 +410,18 @@ var refusals = map[fault.Code]refusal{
 	fault.CodeSamePerson: {options: environment("JARI_SECOND_PERSON", "publish"), ask: func(t *testing.T, s *jaritest.Server) jaritest.Request {
 		return approval(t, s, false)
 	}},
+	fault.CodeStaffNotFound: {ask: func(t *testing.T, s *jaritest.Server) jaritest.Request {
+		return jaritest.JSON(http.MethodDelete, "/admin/v1/staff/nobody/sessions", nil).With("Authorization", "Bearer "+s.AdminKey(t, "owner"))
+	}},
+	fault.CodePersonUnknown: {options: []jaritest.Option{
+		jaritest.WithEnvironment("JARI_SECOND_PERSON", "publish"), jaritest.WithEnvironment("JARI_ADMIN_OIDC_ISSUER", "https://id.example.org"),
+		jaritest.WithEnvironment("JARI_ADMIN_OIDC_CLIENT_ID", "jari"), jaritest.WithEnvironment("JARI_ADMIN_OIDC_ROLES", "owner=heads"),
+		jaritest.WithEnvironment("JARI_ADMIN_OIDC_REDIRECT_URL", "https://admin.example.org/back"),
+	}, ask: func(t *testing.T, s *jaritest.Server) jaritest.Request {
+		proposed := s.Send(t, administer(t, s, http.MethodPost, "/versions/1/rollback", nil))
+		id := proposed.Want(t, http.StatusConflict, fault.CodeSecondPersonNeeded).Problem(t).Approval.ApprovalId
+		return jaritest.JSON(http.MethodPost, "/admin/v1/approvals/"+id, nil).With("Authorization", "Bearer "+s.AdminKey(t, "publisher"))
+	}},
 	fault.CodeApprovalOver: {options: environment("JARI_SECOND_PERSON", "publish"), ask: func(t *testing.T, s *jaritest.Server) jaritest.Request {
 		return approval(t, s, true)
 	}},
