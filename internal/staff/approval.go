@@ -169,11 +169,10 @@ func (s *Service) Approve(ctx context.Context, id uuid.UUID, by Key) (a Approval
 	return a, err
 }
 
-// SamePerson tells whether two keys are one, or either has made the other, itself or by keys in between: then they are no two
-// persons.
+// SamePerson is Same, in a transaction of its own.
 func (s *Service) SamePerson(ctx context.Context, one, other string) (yes bool, err error) {
 	err = postgres.InTx(ctx, s.pool, func(tx pgx.Tx) error {
-		yes, err = related(ctx, tx, one, other)
+		yes, err = s.Same(ctx, tx, one, other)
 		return err
 	})
 	return yes, err

@@ -14,8 +14,8 @@ import (
 	"jari/test/oidctest"
 )
 
-// office is a server whose administrators sign in at a provider.
-func office(t *testing.T, p *oidctest.Provider, more ...string) *jaritest.Server {
+// signInServer is a server whose administrators sign in at a provider.
+func signInServer(t *testing.T, p *oidctest.Provider, more ...string) *jaritest.Server {
 	t.Helper()
 	all := append([]string{
 		"JARI_ADMIN_OIDC_ISSUER", p.Issuer, "JARI_ADMIN_OIDC_CLIENT_ID", oidctest.ClientID,
@@ -61,7 +61,7 @@ func TestAdministratorsSignIn(t *testing.T) {
 			t.Parallel()
 			p := oidctest.Start(t)
 			p.InUserinfo = inUserinfo
-			s := office(t, p)
+			s := signInServer(t, p)
 			x := signIn(t, s, p, member("lee", "others", "heads"))
 			if left := time.Until(x.ExpiresAt); left < 7*time.Hour || left > 8*time.Hour || !slices.Equal(x.Grants, []string{"owner"}) ||
 				x.Me.Role != "owner" || x.Me.Name != "김lee" || !x.Me.SignedIn || x.Me.StaffId == nil || x.Me.Actor != "staff:"+*x.Me.StaffId {
@@ -109,7 +109,7 @@ func TestAdministratorsSignIn(t *testing.T) {
 func TestASessionOfAnAdministratorIsShort(t *testing.T) {
 	t.Parallel()
 	p := oidctest.Start(t)
-	s := office(t, p, "JARI_ADMIN_SESSION", "12h")
+	s := signInServer(t, p, "JARI_ADMIN_SESSION", "12h")
 	x := signIn(t, s, p, member("lee", "night"))
 	if _, err := s.Pool.Exec(t.Context(), `UPDATE admin_sessions SET expires_at = created_at + interval '12 hours 1 second'`); err == nil {
 		t.Error("a session may last longer than twelve hours")
@@ -124,7 +124,7 @@ func TestASessionOfAnAdministratorIsShort(t *testing.T) {
 func TestGroupsDecideWhatSomebodyMay(t *testing.T) {
 	t.Parallel()
 	p := oidctest.Start(t)
-	s := office(t, p)
+	s := signInServer(t, p)
 	owner := s.AdminKey(t, "owner")
 	for _, u := range []oidctest.User{member("stranger"), member("cook", "HEADS", "kitchen"), {Subject: "none", Claims: map[string]any{"name": "x"}}} {
 		handIn(t, s, p, u).Want(t, http.StatusForbidden, fault.CodeRoleRequired)
@@ -154,7 +154,7 @@ func TestGroupsDecideWhatSomebodyMay(t *testing.T) {
 func TestARoleThatIsTakenAwayEndsWhatItOpened(t *testing.T) {
 	t.Parallel()
 	p := oidctest.Start(t)
-	s := office(t, p)
+	s := signInServer(t, p)
 	ask := func(x httpapi.StaffSession) int { return do(t, s, x.Token, http.MethodGet, "/admin/v1/me", nil).Status }
 	all := member("choi", "editors-in-chief", "night")
 	publisher, operator := signIn(t, s, p, all), signIn(t, s, p, all, "operator")
@@ -195,7 +195,7 @@ func TestARoleThatIsTakenAwayEndsWhatItOpened(t *testing.T) {
 func TestASignInOfAnAdministratorThatSomebodyElseBegan(t *testing.T) {
 	t.Parallel()
 	p := oidctest.Start(t)
-	s := office(t, p, "JARI_IDENTITY_SCHEME", "oidc", "JARI_OIDC_ISSUER", p.Issuer, "JARI_OIDC_CLIENT_ID", oidctest.ClientID,
+	s := signInServer(t, p, "JARI_IDENTITY_SCHEME", "oidc", "JARI_OIDC_ISSUER", p.Issuer, "JARI_OIDC_CLIENT_ID", oidctest.ClientID,
 		"JARI_OIDC_CLIENT_SECRET", oidctest.ClientSecret, "JARI_OIDC_REDIRECT_URL", oidctest.RedirectURL)
 	begin := func(path string) (in httpapi.SignIn) {
 		s.Do(t, http.MethodPost, path, nil).Want(t, http.StatusOK).Into(t, &in)
@@ -233,7 +233,7 @@ func TestASignInOfAnAdministratorThatSomebodyElseBegan(t *testing.T) {
 func TestOnePersonWithTwoCredentialsIsOne(t *testing.T) {
 	t.Parallel()
 	p := oidctest.Start(t)
-	s := office(t, p, "JARI_SECOND_PERSON", "publish")
+	s := signInServer(t, p, "JARI_SECOND_PERSON", "publish")
 	head := signIn(t, s, p, member("head", "heads"))
 	choi := member("choi", "editors-in-chief", "heads")
 	one, again, asOwner := signIn(t, s, p, choi, "publisher"), signIn(t, s, p, choi, "publisher"), signIn(t, s, p, choi)
