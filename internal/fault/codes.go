@@ -108,9 +108,9 @@ const (
 const (
 	CodeListNotFound     Code = "list_not_found"
 	CodeImportNotFound   Code = "import_not_found"
-	CodeImportOver       Code = "import_over"       // signed off or withdrawn already
-	CodeRowsRefused      Code = "rows_refused"      // with what is wrong, by line; nothing was kept
-	CodeChecksumDiffers  Code = "checksum_differs"  // what is to be signed off isn't what was compared
+	CodeImportOver       Code = "import_over"      // signed off or withdrawn already
+	CodeRowsRefused      Code = "rows_refused"     // with what is wrong, by line; nothing was kept
+	CodeChecksumDiffers  Code = "checksum_differs" // what is to be signed off isn't what was compared
 	CodeDraftNotFound    Code = "draft_not_found"
 	CodeDraftChanged     Code = "draft_changed"     // since the caller looked
 	CodeChangedMeanwhile Code = "changed_meanwhile" // what this was based on; look again
