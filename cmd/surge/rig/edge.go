@@ -23,7 +23,7 @@ type Edge struct {
 }
 
 // StartEdge starts nginx with the configuration in a folder, before a server. Only where it listens and where the server is
-// is replaced.
+// is replaced, and the way for administrators is left out.
 func (r *Rig) StartEdge(ctx context.Context, folder string, server *Process) (*Edge, error) {
 	program, err := exec.LookPath("nginx")
 	if err != nil {
@@ -47,7 +47,7 @@ func (r *Rig) StartEdge(ctx context.Context, folder string, server *Process) (*E
 		return nil, fmt.Errorf("making the edge's folder: %w", err)
 	}
 	for name, swap := range map[string][2]string{
-		"nginx.conf":    {"", ""},
+		"nginx.conf":    {"include admin.conf;", ""},
 		"jari.conf":     {"listen 8080;", "listen " + address + ";"},
 		"upstream.conf": {"server jari:8080;", "server " + strings.TrimPrefix(server.URL, "http://") + ";"},
 	} {
@@ -55,7 +55,7 @@ func (r *Rig) StartEdge(ctx context.Context, folder string, server *Process) (*E
 		if err != nil {
 			return nil, fmt.Errorf("reading the edge's configuration: %w", err)
 		}
-		if swap[0] != "" && strings.Count(string(content), swap[0]) != 1 {
+		if strings.Count(string(content), swap[0]) != 1 {
 			return nil, fmt.Errorf("%s should say %q once", name, swap[0])
 		}
 		changed := strings.Replace(string(content), swap[0], swap[1], 1)
@@ -67,11 +67,15 @@ func (r *Rig) StartEdge(ctx context.Context, folder string, server *Process) (*E
 	if os.Geteuid() == 0 {
 		directives += " user root;" // or its workers become somebody who can't read the folder
 	}
+	arguments := []string{"-p", prefix, "-c", filepath.Join(prefix, "nginx.conf"), "-g", directives}
+	if told, err := exec.CommandContext(ctx, program, append(arguments, "-t")...).CombinedOutput(); err != nil { //nolint:gosec // the configuration above
+		return nil, fmt.Errorf("nginx refuses the configuration: %s", told)
+	}
 	e := &Edge{URL: "http://" + address}
 	if e.log, err = os.Create(filepath.Join(r.Dir, "edge.log")); err != nil {
 		return nil, fmt.Errorf("opening the edge's log: %w", err)
 	}
-	e.process = exec.CommandContext(context.WithoutCancel(ctx), program, "-p", prefix, "-c", filepath.Join(prefix, "nginx.conf"), "-g", directives) //nolint:gosec // see above
+	e.process = exec.CommandContext(context.WithoutCancel(ctx), program, arguments...) //nolint:gosec // as above
 	e.process.Stdout, e.process.Stderr = e.log, e.log
 	e.process.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := e.process.Start(); err != nil {
