@@ -63,5 +63,7 @@ CREATE INDEX list_staged_of_import ON list_staged (import_id, entry);
 
 -- What finds the person of an entry, and who it was when what finds them changed: a new phone takes nobody off a list.
 ALTER TABLE list_entries ADD COLUMN lookup bytea, ADD COLUMN person_id uuid;
+-- Locks: only imports and settings of a person's phone write to this table, and they can wait while it is read once.
 CREATE INDEX list_entries_lookup ON list_entries (lookup);
+-- Locks: as above.
 CREATE INDEX list_entries_person ON list_entries (person_id) WHERE person_id IS NOT NULL;
