@@ -2,7 +2,7 @@
 ALTER TABLE bookings ADD COLUMN attendance text, ADD COLUMN attended_at timestamptz;
 ALTER TABLE bookings ADD CONSTRAINT bookings_attendance_known CHECK (
     (attendance IS NULL) = (attended_at IS NULL) AND attendance IN ('arrived', 'no_show')) NOT VALID;
--- 30 validates it: here that would read the table while nobody may come to it.
+-- 31 validates it: here that would read the table while nobody may come to it.
 
 -- How many came, counted as they come: a report costs what it shows, however many bookings there ever were.
 CREATE TABLE attendance_counts (
