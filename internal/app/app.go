@@ -166,7 +166,7 @@ func (a *App) build(s secrets, registry *prometheus.Registry) (err error) {
 	a.audit = audit.NewLog(a.pool, a.clock, a.log, observeAudit(registry))
 	a.campaigns = campaign.NewService(a.pool, a.clock, cfg.RulesConfirmed, a.log)
 	if a.slots, err = slot.NewService(a.pool, a.redis, a.campaigns, a.clock, s.tokens, slot.Limits{
-		Placements: cfg.HoldsPerPerson, Window: cfg.HoldsWindow, Queue: cfg.HoldsQueue,
+		Placements: cfg.HoldsPerPerson, Window: cfg.HoldsWindow, Queue: cfg.HoldsQueue, Changed: cfg.BulkOpen,
 	}, a.log); err != nil {
 		return err
 	}
@@ -211,7 +211,7 @@ func (a *App) build(s secrets, registry *prometheus.Registry) (err error) {
 	if a.rooms, err = a.newRooms(s.tokens, health.now); err != nil {
 		return err
 	}
-	a.bulk = plan.NewService(a.pool, a.clock, a.audit, cfg.PlanLifetime, a.log, campaign.SitesKind(), a.bookings.Clearings())
+	a.bulk = plan.NewService(a.pool, a.clock, a.audit, cfg.PlanLifetime, a.log, append(a.slots.Kinds(), campaign.SitesKind(), a.bookings.Clearings())...)
 	limits := limit.New(a.redis, a.clock)
 	a.identity.WaitIn(codesLine{rooms: a.rooms, limits: limits, perBlock: cfg.CodePlacesPerBlock})
 	administrators, err := a.newStaff(s.data)

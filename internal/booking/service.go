@@ -66,7 +66,7 @@ type HoldRequest struct {
 }
 
 // Hold judges the person and holds the slot. It refuses with not_eligible (and the decision), slot_not_found,
-// slot_closed, slot_full (and alternatives), no_booking for a booking to move that isn't the person's, change_closed,
+// slot_closed, slot_reserved (for another wave, and until when), slot_full (and alternatives), no_booking for a booking to move that isn't the person's, change_closed,
 // rules_unconfirmed, room_elsewhere, overloaded while it couldn't be confirmed soon, or as slot.Service.Place does.
 func (s *Service) Hold(ctx context.Context, c *campaign.Campaign, who Claimant, r HoldRequest) (held slot.Hold, err error) {
 	if err := s.campaigns.Confirmed(); err != nil {
@@ -101,6 +101,13 @@ func (s *Service) Hold(ctx context.Context, c *campaign.Campaign, who Claimant, 
 	}
 	if !now.Before(c.BookUntil(place.StartsAt)) {
 		return slot.Hold{}, fault.New(fault.Conflict, fault.CodeSlotClosed)
+	}
+	if !place.Admits(decision.Wave, now) {
+		reserved := fault.New(fault.Conflict, fault.CodeSlotReserved)
+		if !place.SharedAt.IsZero() {
+			reserved = reserved.After(place.SharedAt.Sub(now))
+		}
+		return slot.Hold{}, reserved
 	}
 	wish := slot.Wish{
 		Campaign: c, Slot: place, Person: who.Person, Actor: who.Actor, InsteadOf: insteadOf, Replaces: old.ID,
@@ -207,7 +214,7 @@ func (s *Service) full(ctx context.Context, c *campaign.Campaign, place slot.Pla
 	e := fault.New(fault.Conflict, fault.CodeSlotFull)
 	for _, w := range c.Waves {
 		if w.ID == wave {
-			return e.With(s.slots.Alternatives(ctx, c, place, w.Slots.From, w.Slots.To))
+			return e.With(s.slots.Alternatives(ctx, c, place, wave, w.Slots.From, w.Slots.To))
 		}
 	}
 	return e

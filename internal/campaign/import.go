@@ -150,6 +150,11 @@ func difference(was, is Site) string {
 	return strings.Join(fields, ", ")
 }
 
+// ReadSites are the sites of a campaign as a transaction sees them, by id.
+func ReadSites(ctx context.Context, tx pgx.Tx, id string) ([]Site, error) {
+	return loadSites(ctx, tx, id)
+}
+
 func sitesByID(ctx context.Context, from querier, id string) (map[string]Site, error) {
 	all, err := loadSites(ctx, from, id)
 	if err != nil {

@@ -167,6 +167,7 @@ type Config struct {
 	ImportBytes  int64         `env:"JARI_IMPORT_BYTES"  envDefault:"33554432" doc:"largest file that is imported, in bytes; it is held in memory while it is read"`
 	ImportRows   int           `env:"JARI_IMPORT_ROWS"   envDefault:"1000000"  doc:"rows that one imported file may have"`
 	BulkTimeout  time.Duration `env:"JARI_BULK_TIMEOUT"  envDefault:"2m"       doc:"how long sending, trying or applying one bulk change may take"`
+	BulkOpen     int           `env:"JARI_BULK_OPEN"     envDefault:"20000"    doc:"existing slots that one bulk change may change while a wave is open: they are locked until it is committed; new ones aren't bounded"`
 	BulkAtOnce   int           `env:"JARI_BULK_AT_ONCE"  envDefault:"2"        doc:"bulk changes that one instance works on at the same time; more are refused with overloaded"`
 }
 
@@ -387,6 +388,7 @@ func (c Config) Validate() error {
 		{"JARI_IMPORT_BYTES", c.ImportBytes, 1024, 1 << 30, "bytes", false},
 		{"JARI_IMPORT_ROWS", int64(c.ImportRows), 1, 10_000_000, "rows", false},
 		{"JARI_BULK_TIMEOUT", int64(c.BulkTimeout), int64(10 * time.Second), int64(time.Hour), "", true},
+		{"JARI_BULK_OPEN", int64(c.BulkOpen), 1, 10_000_000, "slots", false},
 		{"JARI_BULK_AT_ONCE", int64(c.BulkAtOnce), 1, 100, "bulk changes", false},
 	} {
 		if limit.value >= limit.least && limit.value <= limit.most {

@@ -251,6 +251,7 @@ var limits = []struct{ variable, below, least, most, above string }{
 	{"JARI_IMPORT_BYTES", "1023", "1024", "1073741824", "1073741825"},
 	{"JARI_IMPORT_ROWS", "0", "1", "10000000", "10000001"},
 	{"JARI_BULK_TIMEOUT", "9s", "10s", "1h", "1h1s"},
+	{"JARI_BULK_OPEN", "0", "1", "10000000", "10000001"},
 	{"JARI_BULK_AT_ONCE", "0", "1", "100", "101"},
 }
 

@@ -95,7 +95,9 @@ const (
 	CodeVersionNotFound       Code = "version_not_found"
 	// CodeCapacityBelowBooked says how many are booked.
 	CodeCapacityBelowBooked Code = "capacity_below_booked"
-	CodeVersionMoved        Code = "version_moved" // somebody else published since the caller looked
+	CodeVersionMoved        Code = "version_moved"  // somebody else published since the caller looked
+	CodeSlotExists          Code = "slot_exists"    // of this site, start and cohort
+	CodePlanTooLarge        Code = "plan_too_large" // changes more slots than may be while the campaign is open
 	CodePlanNotFound        Code = "plan_not_found"
 	CodePlanOver            Code = "plan_over"         // its time is over: it has to be made anew
 	CodePlanApplied         Code = "plan_applied"      // by somebody else, or it was to be discarded
@@ -121,6 +123,7 @@ const (
 	CodeNotEligible      Code = "not_eligible"       // with the decision
 	CodeRulesUnconfirmed Code = "rules_unconfirmed"  // this instance can't be sure of the current rules
 	CodeSlotClosed       Code = "slot_closed"        // closed, not released yet, or too near its start
+	CodeSlotReserved     Code = "slot_reserved"      // kept for another wave's people; says until when, where it is shared later
 	CodeSlotFull         Code = "slot_full"          // with alternatives
 	CodeHoldsOther       Code = "holds_other"        // the person holds another slot; with that hold
 	CodeHoldEnding       Code = "hold_ending"        // the person's hold is over but not yet forgotten; says until when

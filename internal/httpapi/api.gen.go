@@ -641,6 +641,7 @@ const (
 	ProblemCodePlanNotFound            ProblemCode = "plan_not_found"
 	ProblemCodePlanOutdated            ProblemCode = "plan_outdated"
 	ProblemCodePlanOver                ProblemCode = "plan_over"
+	ProblemCodePlanTooLarge            ProblemCode = "plan_too_large"
 	ProblemCodePossiblyRegistered      ProblemCode = "possibly_registered"
 	ProblemCodeProviderUnavailable     ProblemCode = "provider_unavailable"
 	ProblemCodeRegionNotFound          ProblemCode = "region_not_found"
@@ -666,9 +667,11 @@ const (
 	ProblemCodeSignInRefused           ProblemCode = "sign_in_refused"
 	ProblemCodeSiteNotFound            ProblemCode = "site_not_found"
 	ProblemCodeSlotClosed              ProblemCode = "slot_closed"
+	ProblemCodeSlotExists              ProblemCode = "slot_exists"
 	ProblemCodeSlotFull                ProblemCode = "slot_full"
 	ProblemCodeSlotNotFound            ProblemCode = "slot_not_found"
 	ProblemCodeSlotNotOver             ProblemCode = "slot_not_over"
+	ProblemCodeSlotReserved            ProblemCode = "slot_reserved"
 	ProblemCodeSmsBusy                 ProblemCode = "sms_busy"
 	ProblemCodeStaffNotFound           ProblemCode = "staff_not_found"
 	ProblemCodeStoreUnavailable        ProblemCode = "store_unavailable"
@@ -827,6 +830,8 @@ func (e ProblemCode) Valid() bool {
 		return true
 	case ProblemCodePlanOver:
 		return true
+	case ProblemCodePlanTooLarge:
+		return true
 	case ProblemCodePossiblyRegistered:
 		return true
 	case ProblemCodeProviderUnavailable:
@@ -877,11 +882,15 @@ func (e ProblemCode) Valid() bool {
 		return true
 	case ProblemCodeSlotClosed:
 		return true
+	case ProblemCodeSlotExists:
+		return true
 	case ProblemCodeSlotFull:
 		return true
 	case ProblemCodeSlotNotFound:
 		return true
 	case ProblemCodeSlotNotOver:
+		return true
+	case ProblemCodeSlotReserved:
 		return true
 	case ProblemCodeSmsBusy:
 		return true
@@ -1000,6 +1009,39 @@ func (e SlotState) Valid() bool {
 	case SlotStateOpen:
 		return true
 	case SlotStateUnreleased:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for SlotTemplateWeekdays.
+const (
+	SlotTemplateWeekdaysFri SlotTemplateWeekdays = "fri"
+	SlotTemplateWeekdaysMon SlotTemplateWeekdays = "mon"
+	SlotTemplateWeekdaysSat SlotTemplateWeekdays = "sat"
+	SlotTemplateWeekdaysSun SlotTemplateWeekdays = "sun"
+	SlotTemplateWeekdaysThu SlotTemplateWeekdays = "thu"
+	SlotTemplateWeekdaysTue SlotTemplateWeekdays = "tue"
+	SlotTemplateWeekdaysWed SlotTemplateWeekdays = "wed"
+)
+
+// Valid indicates whether the value is a known member of the SlotTemplateWeekdays enum.
+func (e SlotTemplateWeekdays) Valid() bool {
+	switch e {
+	case SlotTemplateWeekdaysFri:
+		return true
+	case SlotTemplateWeekdaysMon:
+		return true
+	case SlotTemplateWeekdaysSat:
+		return true
+	case SlotTemplateWeekdaysSun:
+		return true
+	case SlotTemplateWeekdaysThu:
+		return true
+	case SlotTemplateWeekdaysTue:
+		return true
+	case SlotTemplateWeekdaysWed:
 		return true
 	default:
 		return false
@@ -1850,6 +1892,9 @@ type LiveStep struct {
 	SucceededPerSecond float64 `json:"succeeded_per_second"`
 }
 
+// LocalTime defines model for LocalTime.
+type LocalTime = string
+
 // LookRequest defines model for LookRequest.
 type LookRequest struct {
 	// Reason Why, in the words of whoever asks. Kept in the audit; write nobody's data into it.
@@ -2603,6 +2648,23 @@ type Site struct {
 	Wheelchair bool     `json:"wheelchair"`
 }
 
+// SiteInput defines model for SiteInput.
+type SiteInput struct {
+	Address string `json:"address"`
+
+	// Latitude Degrees; both or neither.
+	Latitude  *float32 `json:"latitude,omitempty"`
+	Longitude *float32 `json:"longitude,omitempty"`
+	Name      string   `json:"name"`
+	NameEn    *string  `json:"name_en,omitempty"`
+
+	// OverrideFreeze As in changing a slot. No personal data.
+	OverrideFreeze *string `json:"override_freeze,omitempty"`
+	Region         string  `json:"region"`
+	Telephone      *string `json:"telephone,omitempty"`
+	Wheelchair     bool    `json:"wheelchair"`
+}
+
 // SiteList defines model for SiteList.
 type SiteList struct {
 	CampaignId string `json:"campaign_id"`
@@ -2615,12 +2677,17 @@ type SiteSlots struct {
 	CampaignId string `json:"campaign_id"`
 	SiteId     string `json:"site_id"`
 	Slots      []struct {
+		// Cohort The wave whose people it is kept for.
+		Cohort *string   `json:"cohort,omitempty"`
 		EndsAt time.Time `json:"ends_at"`
 
 		// Remaining Places that can be held now.
-		Remaining int       `json:"remaining"`
-		SlotId    string    `json:"slot_id"`
-		StartsAt  time.Time `json:"starts_at"`
+		Remaining int `json:"remaining"`
+
+		// SharedAt From when on everybody may have it.
+		SharedAt *time.Time `json:"shared_at,omitempty"`
+		SlotId   string     `json:"slot_id"`
+		StartsAt time.Time  `json:"starts_at"`
 	} `json:"slots"`
 }
 
@@ -2630,6 +2697,12 @@ type Slot struct {
 	SiteId   string    `json:"site_id"`
 	SlotId   string    `json:"slot_id"`
 	StartsAt time.Time `json:"starts_at"`
+}
+
+// SlotBreak defines model for SlotBreak.
+type SlotBreak struct {
+	From LocalTime `json:"from"`
+	To   LocalTime `json:"to"`
 }
 
 // SlotChange What is left out stays as it is.
@@ -2643,21 +2716,135 @@ type SlotChange struct {
 	State *SlotState `json:"state,omitempty"`
 }
 
+// SlotDay A day with hours of its own, whatever weekday it is.
+type SlotDay struct {
+	// Date YYYY-MM-DD; a date that exists.
+	Date  CivilDate   `json:"date"`
+	Hours []SlotHours `json:"hours"`
+}
+
+// SlotGeneration defines model for SlotGeneration.
+type SlotGeneration struct {
+	Regions *[]string `json:"regions,omitempty"`
+
+	// Sites All sites where neither these nor regions are given.
+	Sites *[]string `json:"sites,omitempty"`
+
+	// State `closed` takes no new holds; `unreleased` exists, but isn't given away yet.
+	State    *SlotState   `json:"state,omitempty"`
+	Template SlotTemplate `json:"template"`
+}
+
+// SlotHours defines model for SlotHours.
+type SlotHours struct {
+	Capacity     int         `json:"capacity"`
+	EveryMinutes int         `json:"every_minutes"`
+	From         LocalTime   `json:"from"`
+	Split        *[]SlotPart `json:"split,omitempty"`
+	To           LocalTime   `json:"to"`
+}
+
+// SlotInput defines model for SlotInput.
+type SlotInput struct {
+	Capacity int `json:"capacity"`
+
+	// Cohort The wave whose people it is kept for.
+	Cohort *string   `json:"cohort,omitempty"`
+	EndsAt time.Time `json:"ends_at"`
+
+	// OverrideFreeze As in changing a slot. No personal data.
+	OverrideFreeze *string `json:"override_freeze,omitempty"`
+
+	// SharedAt From when on everybody may have it; for good where this is left out.
+	SharedAt *time.Time `json:"shared_at,omitempty"`
+	SiteId   string     `json:"site_id"`
+	StartsAt time.Time  `json:"starts_at"`
+
+	// State `closed` takes no new holds; `unreleased` exists, but isn't given away yet.
+	State *SlotState `json:"state,omitempty"`
+}
+
+// SlotPart A part of each slot's capacity that is kept for a cohort.
+type SlotPart struct {
+	Capacity int `json:"capacity"`
+
+	// Cohort The wave whose people it is kept for.
+	Cohort string `json:"cohort"`
+
+	// SharedAt From when on everybody may have it; for good where this is left out.
+	SharedAt *time.Time `json:"shared_at,omitempty"`
+}
+
+// SlotSelection defines model for SlotSelection.
+type SlotSelection struct {
+	// Cohort Those of a cohort; empty for those that are everybody's.
+	Cohort *string `json:"cohort,omitempty"`
+
+	// From YYYY-MM-DD; a date that exists.
+	From        CivilDate `json:"from"`
+	Regions     *[]string `json:"regions,omitempty"`
+	SetCapacity *int      `json:"set_capacity,omitempty"`
+
+	// SetSharedAt From when on everybody may have those of a cohort; now, to release them.
+	SetSharedAt *time.Time `json:"set_shared_at,omitempty"`
+
+	// SetState `closed` takes no new holds; `unreleased` exists, but isn't given away yet.
+	SetState *SlotState `json:"set_state,omitempty"`
+	Sites    *[]string  `json:"sites,omitempty"`
+
+	// State `closed` takes no new holds; `unreleased` exists, but isn't given away yet.
+	State *SlotState `json:"state,omitempty"`
+
+	// To YYYY-MM-DD; a date that exists.
+	To CivilDate `json:"to"`
+}
+
 // SlotState `closed` takes no new holds; `unreleased` exists, but isn't given away yet.
 type SlotState string
 
 // SlotStock defines model for SlotStock.
 type SlotStock struct {
-	Booked   int       `json:"booked"`
-	Capacity int       `json:"capacity"`
-	EndsAt   time.Time `json:"ends_at"`
-	SiteId   string    `json:"site_id"`
-	SlotId   string    `json:"slot_id"`
-	StartsAt time.Time `json:"starts_at"`
+	Booked   int `json:"booked"`
+	Capacity int `json:"capacity"`
+
+	// Cohort The wave whose people it is kept for.
+	Cohort *string   `json:"cohort,omitempty"`
+	EndsAt time.Time `json:"ends_at"`
+
+	// SharedAt From when on everybody may have it.
+	SharedAt *time.Time `json:"shared_at,omitempty"`
+	SiteId   string     `json:"site_id"`
+	SlotId   string     `json:"slot_id"`
+	StartsAt time.Time  `json:"starts_at"`
 
 	// State `closed` takes no new holds; `unreleased` exists, but isn't given away yet.
 	State SlotState `json:"state"`
 }
+
+// SlotStockList defines model for SlotStockList.
+type SlotStockList struct {
+	Slots []SlotStock `json:"slots"`
+}
+
+// SlotTemplate defines model for SlotTemplate.
+type SlotTemplate struct {
+	Breaks *[]SlotBreak `json:"breaks,omitempty"`
+
+	// Except Days without slots.
+	Except *[]CivilDate `json:"except,omitempty"`
+
+	// From YYYY-MM-DD; a date that exists.
+	From    CivilDate   `json:"from"`
+	Hours   []SlotHours `json:"hours"`
+	Instead *[]SlotDay  `json:"instead,omitempty"`
+
+	// To YYYY-MM-DD; a date that exists.
+	To       CivilDate              `json:"to"`
+	Weekdays []SlotTemplateWeekdays `json:"weekdays"`
+}
+
+// SlotTemplateWeekdays defines model for SlotTemplate.Weekdays.
+type SlotTemplateWeekdays string
 
 // StaffBooking defines model for StaffBooking.
 type StaffBooking struct {
@@ -3044,6 +3231,23 @@ type ListDayBookingsParams struct {
 	Limit *int    `form:"limit,omitempty" json:"limit,omitempty"`
 }
 
+// ListSlotStockParams defines parameters for ListSlotStock.
+type ListSlotStockParams struct {
+	// Site The site.
+	Site string `form:"site" json:"site"`
+
+	// From The first day.
+	From *openapi_types.Date `form:"from,omitempty" json:"from,omitempty"`
+
+	// To The last day.
+	To *openapi_types.Date `form:"to,omitempty" json:"to,omitempty"`
+}
+
+// ImportSlotsMultipartBody defines parameters for ImportSlots.
+type ImportSlotsMultipartBody struct {
+	File openapi_types.File `json:"file"`
+}
+
 // ImportListMultipartBody defines parameters for ImportList.
 type ImportListMultipartBody struct {
 	File openapi_types.File `json:"file"`
@@ -3157,11 +3361,26 @@ type BookForJSONRequestBody = DeskBooking
 // ImportSitesMultipartRequestBody defines body for ImportSites for multipart/form-data ContentType.
 type ImportSitesMultipartRequestBody ImportSitesMultipartBody
 
+// PutSiteJSONRequestBody defines body for PutSite for application/json ContentType.
+type PutSiteJSONRequestBody = SiteInput
+
 // RecordArrivalJSONRequestBody defines body for RecordArrival for application/json ContentType.
 type RecordArrivalJSONRequestBody = ArrivalRequest
 
 // ExportDayBookingsJSONRequestBody defines body for ExportDayBookings for application/json ContentType.
 type ExportDayBookingsJSONRequestBody = DayExport
+
+// CreateSlotJSONRequestBody defines body for CreateSlot for application/json ContentType.
+type CreateSlotJSONRequestBody = SlotInput
+
+// ChangeSlotsJSONRequestBody defines body for ChangeSlots for application/json ContentType.
+type ChangeSlotsJSONRequestBody = SlotSelection
+
+// GenerateSlotsJSONRequestBody defines body for GenerateSlots for application/json ContentType.
+type GenerateSlotsJSONRequestBody = SlotGeneration
+
+// ImportSlotsMultipartRequestBody defines body for ImportSlots for multipart/form-data ContentType.
+type ImportSlotsMultipartRequestBody ImportSlotsMultipartBody
 
 // ChangeSlotJSONRequestBody defines body for ChangeSlot for application/json ContentType.
 type ChangeSlotJSONRequestBody = SlotChange
@@ -3700,6 +3919,9 @@ type ServerInterface interface {
 	// ImportSites Try a list of sites, as CSV or XLSX
 	// (POST /admin/v1/campaigns/{campaign}/sites/import)
 	ImportSites(ctx echo.Context, campaign CampaignPath) error
+	// PutSite Add a site, or change what is said of it
+	// (PUT /admin/v1/campaigns/{campaign}/sites/{site})
+	PutSite(ctx echo.Context, campaign CampaignPath, site string) error
 	// RecordArrival Note that somebody has come, by their booking's reference
 	// (POST /admin/v1/campaigns/{campaign}/sites/{site}/arrivals)
 	RecordArrival(ctx echo.Context, campaign CampaignPath, site SitePath) error
@@ -3709,6 +3931,21 @@ type ServerInterface interface {
 	// ExportDayBookings The day's list of a site as a file, unmasked
 	// (POST /admin/v1/campaigns/{campaign}/sites/{site}/days/{date}/export)
 	ExportDayBookings(ctx echo.Context, campaign CampaignPath, site SitePath, date DatePath) error
+	// ListSlotStock The slots of a site, closed and unreleased ones too
+	// (GET /admin/v1/campaigns/{campaign}/slots)
+	ListSlotStock(ctx echo.Context, campaign CampaignPath, params ListSlotStockParams) error
+	// CreateSlot Add one slot
+	// (POST /admin/v1/campaigns/{campaign}/slots)
+	CreateSlot(ctx echo.Context, campaign CampaignPath) error
+	// ChangeSlots Try to release, close or change many slots
+	// (POST /admin/v1/campaigns/{campaign}/slots/change)
+	ChangeSlots(ctx echo.Context, campaign CampaignPath) error
+	// GenerateSlots Try the slots of a weekly template
+	// (POST /admin/v1/campaigns/{campaign}/slots/generate)
+	GenerateSlots(ctx echo.Context, campaign CampaignPath) error
+	// ImportSlots Try a list of slots, as CSV or XLSX
+	// (POST /admin/v1/campaigns/{campaign}/slots/import)
+	ImportSlots(ctx echo.Context, campaign CampaignPath) error
 	// ChangeSlot Change the capacity of a slot, close it, or release it
 	// (PATCH /admin/v1/campaigns/{campaign}/slots/{slot})
 	ChangeSlot(ctx echo.Context, campaign CampaignPath, slot string) error
@@ -4466,6 +4703,30 @@ func (w *ServerInterfaceWrapper) ImportSites(ctx echo.Context) error {
 	return err
 }
 
+// PutSite converts echo context to params.
+func (w *ServerInterfaceWrapper) PutSite(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "campaign" -------------
+	var campaign CampaignPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "campaign", ctx.Param("campaign"), &campaign, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter campaign: %s", err))
+	}
+
+	// ------------- Path parameter "site" -------------
+	var site string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "site", ctx.Param("site"), &site, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter site: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.PutSite(ctx, campaign, site)
+	return err
+}
+
 // RecordArrival converts echo context to params.
 func (w *ServerInterfaceWrapper) RecordArrival(ctx echo.Context) error {
 	var err error
@@ -4567,6 +4828,109 @@ func (w *ServerInterfaceWrapper) ExportDayBookings(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.ExportDayBookings(ctx, campaign, site, date)
+	return err
+}
+
+// ListSlotStock converts echo context to params.
+func (w *ServerInterfaceWrapper) ListSlotStock(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "campaign" -------------
+	var campaign CampaignPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "campaign", ctx.Param("campaign"), &campaign, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter campaign: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListSlotStockParams
+	// ------------- Required query parameter "site" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, true, "site", ctx.QueryParams(), &params.Site, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter site: %s", err))
+	}
+
+	// ------------- Optional query parameter "from" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "from", ctx.QueryParams(), &params.From, runtime.BindQueryParameterOptions{Type: "string", Format: "date"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter from: %s", err))
+	}
+
+	// ------------- Optional query parameter "to" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "to", ctx.QueryParams(), &params.To, runtime.BindQueryParameterOptions{Type: "string", Format: "date"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter to: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListSlotStock(ctx, campaign, params)
+	return err
+}
+
+// CreateSlot converts echo context to params.
+func (w *ServerInterfaceWrapper) CreateSlot(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "campaign" -------------
+	var campaign CampaignPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "campaign", ctx.Param("campaign"), &campaign, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter campaign: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.CreateSlot(ctx, campaign)
+	return err
+}
+
+// ChangeSlots converts echo context to params.
+func (w *ServerInterfaceWrapper) ChangeSlots(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "campaign" -------------
+	var campaign CampaignPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "campaign", ctx.Param("campaign"), &campaign, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter campaign: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ChangeSlots(ctx, campaign)
+	return err
+}
+
+// GenerateSlots converts echo context to params.
+func (w *ServerInterfaceWrapper) GenerateSlots(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "campaign" -------------
+	var campaign CampaignPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "campaign", ctx.Param("campaign"), &campaign, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter campaign: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GenerateSlots(ctx, campaign)
+	return err
+}
+
+// ImportSlots converts echo context to params.
+func (w *ServerInterfaceWrapper) ImportSlots(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "campaign" -------------
+	var campaign CampaignPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "campaign", ctx.Param("campaign"), &campaign, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter campaign: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ImportSlots(ctx, campaign)
 	return err
 }
 
@@ -5887,6 +6251,12 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.PATCH(options.BaseURL+"/admin/v1/campaigns/:campaign/slots/:slot", wrapper.ChangeSlot, options.OperationMiddlewares["changeSlot"]...)
 	router.POST(options.BaseURL+"/admin/v1/campaigns/:campaign/sites/import", wrapper.ImportSites, options.OperationMiddlewares["importSites"]...)
 	router.POST(options.BaseURL+"/admin/v1/campaigns/:campaign/clearings", wrapper.PlanClearing, options.OperationMiddlewares["planClearing"]...)
+	router.PUT(options.BaseURL+"/admin/v1/campaigns/:campaign/sites/:site", wrapper.PutSite, options.OperationMiddlewares["putSite"]...)
+	router.GET(options.BaseURL+"/admin/v1/campaigns/:campaign/slots", wrapper.ListSlotStock, options.OperationMiddlewares["listSlotStock"]...)
+	router.POST(options.BaseURL+"/admin/v1/campaigns/:campaign/slots", wrapper.CreateSlot, options.OperationMiddlewares["createSlot"]...)
+	router.POST(options.BaseURL+"/admin/v1/campaigns/:campaign/slots/import", wrapper.ImportSlots, options.OperationMiddlewares["importSlots"]...)
+	router.POST(options.BaseURL+"/admin/v1/campaigns/:campaign/slots/generate", wrapper.GenerateSlots, options.OperationMiddlewares["generateSlots"]...)
+	router.POST(options.BaseURL+"/admin/v1/campaigns/:campaign/slots/change", wrapper.ChangeSlots, options.OperationMiddlewares["changeSlots"]...)
 	router.GET(options.BaseURL+"/admin/v1/plans", wrapper.ListPlans, options.OperationMiddlewares["listPlans"]...)
 	router.DELETE(options.BaseURL+"/admin/v1/plans/:plan", wrapper.DiscardPlan, options.OperationMiddlewares["discardPlan"]...)
 	router.GET(options.BaseURL+"/admin/v1/plans/:plan", wrapper.GetPlan, options.OperationMiddlewares["getPlan"]...)
@@ -9574,6 +9944,194 @@ func (response ImportSites503ApplicationProblemPlusJSONResponse) VisitImportSite
 	return err
 }
 
+type PutSiteRequestObject struct {
+	Campaign CampaignPath `json:"campaign"`
+	Site     string       `json:"site"`
+	Body     *PutSiteJSONRequestBody
+}
+
+type PutSiteResponseObject interface {
+	VisitPutSiteResponse(w http.ResponseWriter) error
+}
+
+type PutSite200JSONResponse Site
+
+func (response PutSite200JSONResponse) VisitPutSiteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutSite400ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response PutSite400ApplicationProblemPlusJSONResponse) VisitPutSiteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutSite401ApplicationProblemPlusJSONResponse struct {
+	KeyRequiredApplicationProblemPlusJSONResponse
+}
+
+func (response PutSite401ApplicationProblemPlusJSONResponse) VisitPutSiteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutSite403ApplicationProblemPlusJSONResponse struct {
+	RoleRequiredApplicationProblemPlusJSONResponse
+}
+
+func (response PutSite403ApplicationProblemPlusJSONResponse) VisitPutSiteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutSite404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response PutSite404ApplicationProblemPlusJSONResponse) VisitPutSiteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutSite409ApplicationProblemPlusJSONResponse Problem
+
+func (response PutSite409ApplicationProblemPlusJSONResponse) VisitPutSiteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutSite413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response PutSite413ApplicationProblemPlusJSONResponse) VisitPutSiteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutSite415ApplicationProblemPlusJSONResponse struct {
+	UnsupportedApplicationProblemPlusJSONResponse
+}
+
+func (response PutSite415ApplicationProblemPlusJSONResponse) VisitPutSiteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutSite429ApplicationProblemPlusJSONResponse struct {
+	TooManyApplicationProblemPlusJSONResponse
+}
+
+func (response PutSite429ApplicationProblemPlusJSONResponse) VisitPutSiteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutSite500ApplicationProblemPlusJSONResponse struct {
+	InternalApplicationProblemPlusJSONResponse
+}
+
+func (response PutSite500ApplicationProblemPlusJSONResponse) VisitPutSiteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutSite503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response PutSite503ApplicationProblemPlusJSONResponse) VisitPutSiteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type RecordArrivalRequestObject struct {
 	Campaign CampaignPath `json:"campaign"`
 	Site     SitePath     `json:"site"`
@@ -10104,6 +10662,894 @@ type ExportDayBookings503ApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ExportDayBookings503ApplicationProblemPlusJSONResponse) VisitExportDayBookingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListSlotStockRequestObject struct {
+	Campaign CampaignPath `json:"campaign"`
+	Params   ListSlotStockParams
+}
+
+type ListSlotStockResponseObject interface {
+	VisitListSlotStockResponse(w http.ResponseWriter) error
+}
+
+type ListSlotStock200JSONResponse SlotStockList
+
+func (response ListSlotStock200JSONResponse) VisitListSlotStockResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListSlotStock400ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response ListSlotStock400ApplicationProblemPlusJSONResponse) VisitListSlotStockResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListSlotStock401ApplicationProblemPlusJSONResponse struct {
+	KeyRequiredApplicationProblemPlusJSONResponse
+}
+
+func (response ListSlotStock401ApplicationProblemPlusJSONResponse) VisitListSlotStockResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListSlotStock403ApplicationProblemPlusJSONResponse struct {
+	RoleRequiredApplicationProblemPlusJSONResponse
+}
+
+func (response ListSlotStock403ApplicationProblemPlusJSONResponse) VisitListSlotStockResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListSlotStock404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response ListSlotStock404ApplicationProblemPlusJSONResponse) VisitListSlotStockResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListSlotStock429ApplicationProblemPlusJSONResponse struct {
+	TooManyApplicationProblemPlusJSONResponse
+}
+
+func (response ListSlotStock429ApplicationProblemPlusJSONResponse) VisitListSlotStockResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListSlotStock500ApplicationProblemPlusJSONResponse struct {
+	InternalApplicationProblemPlusJSONResponse
+}
+
+func (response ListSlotStock500ApplicationProblemPlusJSONResponse) VisitListSlotStockResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListSlotStock503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ListSlotStock503ApplicationProblemPlusJSONResponse) VisitListSlotStockResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateSlotRequestObject struct {
+	Campaign CampaignPath `json:"campaign"`
+	Body     *CreateSlotJSONRequestBody
+}
+
+type CreateSlotResponseObject interface {
+	VisitCreateSlotResponse(w http.ResponseWriter) error
+}
+
+type CreateSlot201JSONResponse SlotStock
+
+func (response CreateSlot201JSONResponse) VisitCreateSlotResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateSlot400ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response CreateSlot400ApplicationProblemPlusJSONResponse) VisitCreateSlotResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateSlot401ApplicationProblemPlusJSONResponse struct {
+	KeyRequiredApplicationProblemPlusJSONResponse
+}
+
+func (response CreateSlot401ApplicationProblemPlusJSONResponse) VisitCreateSlotResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateSlot403ApplicationProblemPlusJSONResponse struct {
+	RoleRequiredApplicationProblemPlusJSONResponse
+}
+
+func (response CreateSlot403ApplicationProblemPlusJSONResponse) VisitCreateSlotResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateSlot404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response CreateSlot404ApplicationProblemPlusJSONResponse) VisitCreateSlotResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateSlot409ApplicationProblemPlusJSONResponse Problem
+
+func (response CreateSlot409ApplicationProblemPlusJSONResponse) VisitCreateSlotResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateSlot413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response CreateSlot413ApplicationProblemPlusJSONResponse) VisitCreateSlotResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateSlot415ApplicationProblemPlusJSONResponse struct {
+	UnsupportedApplicationProblemPlusJSONResponse
+}
+
+func (response CreateSlot415ApplicationProblemPlusJSONResponse) VisitCreateSlotResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateSlot429ApplicationProblemPlusJSONResponse struct {
+	TooManyApplicationProblemPlusJSONResponse
+}
+
+func (response CreateSlot429ApplicationProblemPlusJSONResponse) VisitCreateSlotResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateSlot500ApplicationProblemPlusJSONResponse struct {
+	InternalApplicationProblemPlusJSONResponse
+}
+
+func (response CreateSlot500ApplicationProblemPlusJSONResponse) VisitCreateSlotResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateSlot503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response CreateSlot503ApplicationProblemPlusJSONResponse) VisitCreateSlotResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ChangeSlotsRequestObject struct {
+	Campaign CampaignPath `json:"campaign"`
+	Body     *ChangeSlotsJSONRequestBody
+}
+
+type ChangeSlotsResponseObject interface {
+	VisitChangeSlotsResponse(w http.ResponseWriter) error
+}
+
+type ChangeSlots201JSONResponse Plan
+
+func (response ChangeSlots201JSONResponse) VisitChangeSlotsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ChangeSlots400ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response ChangeSlots400ApplicationProblemPlusJSONResponse) VisitChangeSlotsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ChangeSlots401ApplicationProblemPlusJSONResponse struct {
+	KeyRequiredApplicationProblemPlusJSONResponse
+}
+
+func (response ChangeSlots401ApplicationProblemPlusJSONResponse) VisitChangeSlotsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ChangeSlots403ApplicationProblemPlusJSONResponse struct {
+	RoleRequiredApplicationProblemPlusJSONResponse
+}
+
+func (response ChangeSlots403ApplicationProblemPlusJSONResponse) VisitChangeSlotsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ChangeSlots404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response ChangeSlots404ApplicationProblemPlusJSONResponse) VisitChangeSlotsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ChangeSlots409ApplicationProblemPlusJSONResponse Problem
+
+func (response ChangeSlots409ApplicationProblemPlusJSONResponse) VisitChangeSlotsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ChangeSlots413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response ChangeSlots413ApplicationProblemPlusJSONResponse) VisitChangeSlotsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ChangeSlots415ApplicationProblemPlusJSONResponse struct {
+	UnsupportedApplicationProblemPlusJSONResponse
+}
+
+func (response ChangeSlots415ApplicationProblemPlusJSONResponse) VisitChangeSlotsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ChangeSlots429ApplicationProblemPlusJSONResponse struct {
+	TooManyApplicationProblemPlusJSONResponse
+}
+
+func (response ChangeSlots429ApplicationProblemPlusJSONResponse) VisitChangeSlotsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ChangeSlots500ApplicationProblemPlusJSONResponse struct {
+	InternalApplicationProblemPlusJSONResponse
+}
+
+func (response ChangeSlots500ApplicationProblemPlusJSONResponse) VisitChangeSlotsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ChangeSlots503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ChangeSlots503ApplicationProblemPlusJSONResponse) VisitChangeSlotsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GenerateSlotsRequestObject struct {
+	Campaign CampaignPath `json:"campaign"`
+	Body     *GenerateSlotsJSONRequestBody
+}
+
+type GenerateSlotsResponseObject interface {
+	VisitGenerateSlotsResponse(w http.ResponseWriter) error
+}
+
+type GenerateSlots201JSONResponse Plan
+
+func (response GenerateSlots201JSONResponse) VisitGenerateSlotsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GenerateSlots400ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response GenerateSlots400ApplicationProblemPlusJSONResponse) VisitGenerateSlotsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GenerateSlots401ApplicationProblemPlusJSONResponse struct {
+	KeyRequiredApplicationProblemPlusJSONResponse
+}
+
+func (response GenerateSlots401ApplicationProblemPlusJSONResponse) VisitGenerateSlotsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GenerateSlots403ApplicationProblemPlusJSONResponse struct {
+	RoleRequiredApplicationProblemPlusJSONResponse
+}
+
+func (response GenerateSlots403ApplicationProblemPlusJSONResponse) VisitGenerateSlotsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GenerateSlots404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response GenerateSlots404ApplicationProblemPlusJSONResponse) VisitGenerateSlotsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GenerateSlots409ApplicationProblemPlusJSONResponse Problem
+
+func (response GenerateSlots409ApplicationProblemPlusJSONResponse) VisitGenerateSlotsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GenerateSlots413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response GenerateSlots413ApplicationProblemPlusJSONResponse) VisitGenerateSlotsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GenerateSlots415ApplicationProblemPlusJSONResponse struct {
+	UnsupportedApplicationProblemPlusJSONResponse
+}
+
+func (response GenerateSlots415ApplicationProblemPlusJSONResponse) VisitGenerateSlotsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GenerateSlots429ApplicationProblemPlusJSONResponse struct {
+	TooManyApplicationProblemPlusJSONResponse
+}
+
+func (response GenerateSlots429ApplicationProblemPlusJSONResponse) VisitGenerateSlotsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GenerateSlots500ApplicationProblemPlusJSONResponse struct {
+	InternalApplicationProblemPlusJSONResponse
+}
+
+func (response GenerateSlots500ApplicationProblemPlusJSONResponse) VisitGenerateSlotsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GenerateSlots503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response GenerateSlots503ApplicationProblemPlusJSONResponse) VisitGenerateSlotsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ImportSlotsRequestObject struct {
+	Campaign      CampaignPath `json:"campaign"`
+	MultipartBody *multipart.Reader
+	Body          io.Reader
+}
+
+type ImportSlotsResponseObject interface {
+	VisitImportSlotsResponse(w http.ResponseWriter) error
+}
+
+type ImportSlots201JSONResponse Plan
+
+func (response ImportSlots201JSONResponse) VisitImportSlotsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ImportSlots400ApplicationProblemPlusJSONResponse Problem
+
+func (response ImportSlots400ApplicationProblemPlusJSONResponse) VisitImportSlotsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ImportSlots401ApplicationProblemPlusJSONResponse struct {
+	KeyRequiredApplicationProblemPlusJSONResponse
+}
+
+func (response ImportSlots401ApplicationProblemPlusJSONResponse) VisitImportSlotsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ImportSlots403ApplicationProblemPlusJSONResponse struct {
+	RoleRequiredApplicationProblemPlusJSONResponse
+}
+
+func (response ImportSlots403ApplicationProblemPlusJSONResponse) VisitImportSlotsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ImportSlots404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response ImportSlots404ApplicationProblemPlusJSONResponse) VisitImportSlotsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ImportSlots409ApplicationProblemPlusJSONResponse Problem
+
+func (response ImportSlots409ApplicationProblemPlusJSONResponse) VisitImportSlotsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ImportSlots413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response ImportSlots413ApplicationProblemPlusJSONResponse) VisitImportSlotsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ImportSlots415ApplicationProblemPlusJSONResponse struct {
+	UnsupportedApplicationProblemPlusJSONResponse
+}
+
+func (response ImportSlots415ApplicationProblemPlusJSONResponse) VisitImportSlotsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ImportSlots429ApplicationProblemPlusJSONResponse struct {
+	TooManyApplicationProblemPlusJSONResponse
+}
+
+func (response ImportSlots429ApplicationProblemPlusJSONResponse) VisitImportSlotsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ImportSlots500ApplicationProblemPlusJSONResponse struct {
+	InternalApplicationProblemPlusJSONResponse
+}
+
+func (response ImportSlots500ApplicationProblemPlusJSONResponse) VisitImportSlotsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ImportSlots503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ImportSlots503ApplicationProblemPlusJSONResponse) VisitImportSlotsResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -20206,6 +21652,9 @@ type StrictServerInterface interface {
 	// ImportSites Try a list of sites, as CSV or XLSX
 	// (POST /admin/v1/campaigns/{campaign}/sites/import)
 	ImportSites(ctx context.Context, request ImportSitesRequestObject) (ImportSitesResponseObject, error)
+	// PutSite Add a site, or change what is said of it
+	// (PUT /admin/v1/campaigns/{campaign}/sites/{site})
+	PutSite(ctx context.Context, request PutSiteRequestObject) (PutSiteResponseObject, error)
 	// RecordArrival Note that somebody has come, by their booking's reference
 	// (POST /admin/v1/campaigns/{campaign}/sites/{site}/arrivals)
 	RecordArrival(ctx context.Context, request RecordArrivalRequestObject) (RecordArrivalResponseObject, error)
@@ -20215,6 +21664,21 @@ type StrictServerInterface interface {
 	// ExportDayBookings The day's list of a site as a file, unmasked
 	// (POST /admin/v1/campaigns/{campaign}/sites/{site}/days/{date}/export)
 	ExportDayBookings(ctx context.Context, request ExportDayBookingsRequestObject) (ExportDayBookingsResponseObject, error)
+	// ListSlotStock The slots of a site, closed and unreleased ones too
+	// (GET /admin/v1/campaigns/{campaign}/slots)
+	ListSlotStock(ctx context.Context, request ListSlotStockRequestObject) (ListSlotStockResponseObject, error)
+	// CreateSlot Add one slot
+	// (POST /admin/v1/campaigns/{campaign}/slots)
+	CreateSlot(ctx context.Context, request CreateSlotRequestObject) (CreateSlotResponseObject, error)
+	// ChangeSlots Try to release, close or change many slots
+	// (POST /admin/v1/campaigns/{campaign}/slots/change)
+	ChangeSlots(ctx context.Context, request ChangeSlotsRequestObject) (ChangeSlotsResponseObject, error)
+	// GenerateSlots Try the slots of a weekly template
+	// (POST /admin/v1/campaigns/{campaign}/slots/generate)
+	GenerateSlots(ctx context.Context, request GenerateSlotsRequestObject) (GenerateSlotsResponseObject, error)
+	// ImportSlots Try a list of slots, as CSV or XLSX
+	// (POST /admin/v1/campaigns/{campaign}/slots/import)
+	ImportSlots(ctx context.Context, request ImportSlotsRequestObject) (ImportSlotsResponseObject, error)
 	// ChangeSlot Change the capacity of a slot, close it, or release it
 	// (PATCH /admin/v1/campaigns/{campaign}/slots/{slot})
 	ChangeSlot(ctx context.Context, request ChangeSlotRequestObject) (ChangeSlotResponseObject, error)
@@ -21262,6 +22726,55 @@ func (sh *strictHandler) ImportSites(ctx echo.Context, campaign CampaignPath) er
 	return nil
 }
 
+// PutSite operation middleware
+func (sh *strictHandler) PutSite(ctx echo.Context, campaign CampaignPath, site string) error {
+	var request PutSiteRequestObject
+
+	request.Campaign = campaign
+	request.Site = site
+
+	var body PutSiteJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.PutSite(ctx.Request().Context(), request.(PutSiteRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PutSite")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(PutSiteResponseObject); ok {
+		return validResponse.VisitPutSiteResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // RecordArrival operation middleware
 func (sh *strictHandler) RecordArrival(ctx echo.Context, campaign CampaignPath, site SitePath) error {
 	var request RecordArrivalRequestObject
@@ -21383,6 +22896,211 @@ func (sh *strictHandler) ExportDayBookings(ctx echo.Context, campaign CampaignPa
 		return err
 	} else if validResponse, ok := response.(ExportDayBookingsResponseObject); ok {
 		return validResponse.VisitExportDayBookingsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListSlotStock operation middleware
+func (sh *strictHandler) ListSlotStock(ctx echo.Context, campaign CampaignPath, params ListSlotStockParams) error {
+	var request ListSlotStockRequestObject
+
+	request.Campaign = campaign
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListSlotStock(ctx.Request().Context(), request.(ListSlotStockRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListSlotStock")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListSlotStockResponseObject); ok {
+		return validResponse.VisitListSlotStockResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// CreateSlot operation middleware
+func (sh *strictHandler) CreateSlot(ctx echo.Context, campaign CampaignPath) error {
+	var request CreateSlotRequestObject
+
+	request.Campaign = campaign
+
+	var body CreateSlotJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CreateSlot(ctx.Request().Context(), request.(CreateSlotRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CreateSlot")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CreateSlotResponseObject); ok {
+		return validResponse.VisitCreateSlotResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ChangeSlots operation middleware
+func (sh *strictHandler) ChangeSlots(ctx echo.Context, campaign CampaignPath) error {
+	var request ChangeSlotsRequestObject
+
+	request.Campaign = campaign
+
+	var body ChangeSlotsJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ChangeSlots(ctx.Request().Context(), request.(ChangeSlotsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ChangeSlots")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ChangeSlotsResponseObject); ok {
+		return validResponse.VisitChangeSlotsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GenerateSlots operation middleware
+func (sh *strictHandler) GenerateSlots(ctx echo.Context, campaign CampaignPath) error {
+	var request GenerateSlotsRequestObject
+
+	request.Campaign = campaign
+
+	var body GenerateSlotsJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GenerateSlots(ctx.Request().Context(), request.(GenerateSlotsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GenerateSlots")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GenerateSlotsResponseObject); ok {
+		return validResponse.VisitGenerateSlotsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ImportSlots operation middleware
+func (sh *strictHandler) ImportSlots(ctx echo.Context, campaign CampaignPath) error {
+	var request ImportSlotsRequestObject
+
+	request.Campaign = campaign
+	if strings.HasPrefix(ctx.Request().Header.Get("Content-Type"), "multipart/form-data") {
+		if reader, err := ctx.Request().MultipartReader(); err != nil {
+			return err
+		} else {
+			request.MultipartBody = reader
+		}
+	}
+	if strings.HasPrefix(ctx.Request().Header.Get("Content-Type"), "text/csv") {
+		request.Body = ctx.Request().Body
+	}
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ImportSlots(ctx.Request().Context(), request.(ImportSlotsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ImportSlots")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ImportSlotsResponseObject); ok {
+		return validResponse.VisitImportSlotsResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

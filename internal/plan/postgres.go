@@ -1,10 +1,12 @@
 package plan
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -29,10 +31,11 @@ func insert(ctx context.Context, tx pgx.Tx, p Plan, m *Making) error {
 		p.ID, p.Kind, p.Campaign, p.MadeBy, p.MadeAt, p.ExpiresAt, string(source), string(summary), m.Payload, p.Checksum); err != nil {
 		return postgres.Unreachable(fmt.Errorf("keeping a plan: %w", err))
 	}
+	slices.SortStableFunc(m.rows, func(a, b Row) int { return cmp.Compare(a.Line, b.Line) })
 	if _, err := tx.CopyFrom(ctx, pgx.Identifier{"plan_rows"}, []string{"plan_id", "number", "line", "outcome", "subject", "note"},
 		pgx.CopyFromSlice(len(m.rows), func(i int) ([]any, error) {
 			r := m.rows[i]
-			return []any{p.ID, r.Number, r.Line, string(r.Outcome), r.Subject, r.Note}, nil
+			return []any{p.ID, i + 1, r.Line, string(r.Outcome), r.Subject, r.Note}, nil
 		})); err != nil {
 		return postgres.Unreachable(fmt.Errorf("keeping the rows of a plan: %w", err))
 	}

@@ -68,7 +68,6 @@ func (m *Making) Row(r Row) {
 		return
 	}
 	m.kept[r.Outcome]++
-	r.Number = len(m.rows) + 1
 	m.rows = append(m.rows, r)
 }
 

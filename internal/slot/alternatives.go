@@ -26,7 +26,7 @@ const (
 // Alternatives are slots with room instead of one that is full, among the days that the person may book: the nearest
 // times at the same site, then the nearest other sites of the region on the same day. It is advice, asks no store, and
 // never fails: it only finds less.
-func (s *Service) Alternatives(_ context.Context, c *campaign.Campaign, wanted Place, from, to civil.Date) []Available {
+func (s *Service) Alternatives(_ context.Context, c *campaign.Campaign, wanted Place, wave string, from, to civil.Date) []Available {
 	sh := (*s.shelves.Load())[c.ID]
 	if sh == nil {
 		return nil
@@ -36,7 +36,7 @@ func (s *Service) Alternatives(_ context.Context, c *campaign.Campaign, wanted P
 		return nil
 	}
 	w := wish{
-		Place: wanted, campaign: c, now: s.clock.Now(),
+		Place: wanted, campaign: c, wave: wave, now: s.clock.Now(),
 		from: civil.Midnight(from, c.Location), to: civil.Midnight(civil.AddDays(to, 1), c.Location),
 	}
 	found := sh.nearest(b, wanted.Site, w, alternativesHere)
@@ -111,6 +111,7 @@ func (s *Service) SlotsOf(c *campaign.Campaign, site string, day civil.Date) []P
 type wish struct {
 	Place
 	campaign *campaign.Campaign
+	wave     string // that admits whoever asks
 	now      time.Time
 	from, to time.Time
 }
@@ -123,7 +124,7 @@ func (sh *shelf) nearest(b *board, site string, w wish, most int) []Available {
 	far := func(a Available) time.Duration { return a.StartsAt.Sub(w.StartsAt).Abs() }
 	for _, p := range b.directory.between(b.directory.at(site), w.from, w.to) {
 		a := Available{Place: b.directory.place(int(p)), Remaining: b.rows[p].remaining()}
-		if a.Remaining == 0 || a.ID == w.ID || !w.now.Before(w.campaign.BookUntil(a.StartsAt)) {
+		if a.Remaining == 0 || a.ID == w.ID || !w.now.Before(w.campaign.BookUntil(a.StartsAt)) || !a.Admits(w.wave, w.now) {
 			continue
 		}
 		i := len(found)

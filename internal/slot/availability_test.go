@@ -292,7 +292,7 @@ func TestMemoryTakesNewerVersionsOnly(t *testing.T) {
 		step.copy.Slot, step.copy.State = place.ID, slot.Open
 		h.push(t, step.copy)
 		// What is offered instead of a slot has no age.
-		got := h.Alternatives(t.Context(), h.campaign, h.places(t, "here")[1], day, day)
+		got := h.Alternatives(t.Context(), h.campaign, h.places(t, "here")[1], "", day, day)
 		if got[0].ID != place.ID || got[0].Remaining != step.want {
 			t.Fatalf("%s: %d remain, want %d", step.name, got[0].Remaining, step.want)
 		}

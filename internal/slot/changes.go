@@ -196,7 +196,7 @@ func (s *Service) loadBoard(ctx context.Context, c *campaign.Campaign, sites *ca
 		return fail(err)
 	}
 	found, err := s.pool.Query(ctx, `
-		SELECT slot_id, site_id, starts_at, ends_at, capacity, booked, state = 'open', version
+		SELECT slot_id, site_id, starts_at, ends_at, cohort, shared_at, capacity, booked, state = 'open', version
 		FROM slots WHERE campaign_id = $1 ORDER BY slot_id`, c.ID)
 	if err != nil {
 		return fail(err)
@@ -205,9 +205,14 @@ func (s *Service) loadBoard(ctx context.Context, c *campaign.Campaign, sites *ca
 	var rows []row
 	var p Place
 	var r row
+	var shared *time.Time
 	if _, err := pgx.ForEachRow(found, []any{
-		&p.ID, &p.Site, &p.StartsAt, &p.EndsAt, &r.capacity, &r.booked, &r.open, &r.version,
+		&p.ID, &p.Site, &p.StartsAt, &p.EndsAt, &p.Cohort, &shared, &r.capacity, &r.booked, &r.open, &r.version,
 	}, func() error {
+		p.SharedAt = time.Time{}
+		if shared != nil {
+			p.SharedAt = *shared
+		}
 		d.add(p)
 		rows = append(rows, r)
 		return nil

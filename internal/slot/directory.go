@@ -2,6 +2,7 @@ package slot
 
 import (
 	"cmp"
+	"math"
 	"slices"
 	"time"
 )
@@ -16,18 +17,31 @@ type Directory struct {
 	// order are the positions in records by site and start; those of site n begin at from[n] and end at from[n+1].
 	order []int32
 	from  []int32
+	// audiences are for whom slots are kept, by number; 0 is everybody. There are a few: a wave, and until when.
+	audiences []audience
+	known     map[audience]int16
+}
+
+// audience is whom slots are kept for, until an instant in seconds since 1970; 0 for good.
+type audience struct {
+	cohort string
+	until  int64
 }
 
 type record struct {
 	id      int64
 	start   int64 // seconds since 1970
-	minutes int32
-	site    int32
+	minutes int16
+	// audience is the number of those it is kept for.
+	audience int16
+	site     int32
 }
 
 // newDirectory makes a directory that places are added to, by id, until finish is called.
 func newDirectory(revision int64) *Directory {
-	return &Directory{revision: revision, numbers: map[string]int32{}}
+	return &Directory{
+		revision: revision, numbers: map[string]int32{}, audiences: []audience{{}}, known: map[audience]int16{{}: 0},
+	}
 }
 
 func (d *Directory) add(p Place) {
@@ -38,9 +52,30 @@ func (d *Directory) add(p Place) {
 		d.sites = append(d.sites, p.Site)
 	}
 	d.records = append(d.records, record{
-		id: p.ID, start: p.StartsAt.Unix(), site: number,
-		minutes: int32(p.EndsAt.Sub(p.StartsAt) / time.Minute), //nolint:gosec // at most a day
+		id: p.ID, start: p.StartsAt.Unix(), site: number, audience: d.audienceOf(p),
+		minutes: int16(p.EndsAt.Sub(p.StartsAt) / time.Minute), //nolint:gosec // at most a day
 	})
+}
+
+// mostAudiences leaves room for every wave's own: there are far fewer waves than that.
+const mostAudiences = math.MaxInt16 / 2
+
+func (d *Directory) audienceOf(p Place) int16 {
+	a := audience{cohort: p.Cohort}
+	if a.cohort != "" && !p.SharedAt.IsZero() {
+		a.until = p.SharedAt.Unix()
+	}
+	n, known := d.known[a]
+	if !known {
+		// Beyond so many instants a slot stays with its wave: nobody gets in who isn't meant.
+		if a.until != 0 && len(d.audiences) > mostAudiences {
+			return d.audienceOf(Place{Cohort: p.Cohort})
+		}
+		n = int16(len(d.audiences)) //nolint:gosec // mostAudiences, and a few waves
+		d.known[a] = n
+		d.audiences = append(d.audiences, a)
+	}
+	return n
 }
 
 // finish puts the slots of each site in order.
@@ -103,5 +138,12 @@ func (d *Directory) Len() int { return len(d.records) }
 func (d *Directory) place(i int) Place {
 	r := d.records[i]
 	start := time.Unix(r.start, 0)
-	return Place{ID: r.id, Site: d.sites[r.site], StartsAt: start, EndsAt: start.Add(time.Duration(r.minutes) * time.Minute)}
+	p := Place{ID: r.id, Site: d.sites[r.site], StartsAt: start, EndsAt: start.Add(time.Duration(r.minutes) * time.Minute)}
+	if a := d.audiences[r.audience]; a.cohort != "" {
+		p.Cohort = a.cohort
+		if a.until != 0 {
+			p.SharedAt = time.Unix(a.until, 0)
+		}
+	}
+	return p
 }

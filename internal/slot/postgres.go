@@ -38,6 +38,9 @@ type Planned struct {
 	Site             string
 	StartsAt, EndsAt time.Time
 	Capacity         int
+	// Cohort is the wave whose people it is kept for, until SharedAt; empty for everybody.
+	Cohort   string
+	SharedAt time.Time // zero for good
 }
 
 // Saved says what saving planned slots did.
@@ -65,22 +68,23 @@ func Save(ctx context.Context, tx pgx.Tx, campaign string, planned []Planned) (S
 		return Saved{}, postgres.Unreachable(fmt.Errorf("writing the slots of %s: %w", campaign, err))
 	}
 	if _, err := tx.Exec(ctx, `
-		CREATE TEMPORARY TABLE planned_slots (
-			site_id text, starts_at timestamptz, ends_at timestamptz, capacity integer, PRIMARY KEY (site_id, starts_at)
+		CREATE TEMPORARY TABLE published_slots (
+			site_id text, starts_at timestamptz, ends_at timestamptz, capacity integer, cohort text, shared_at timestamptz,
+			PRIMARY KEY (site_id, starts_at, cohort)
 		) ON COMMIT DROP`); err != nil {
 		return fail(err)
 	}
-	_, err := tx.CopyFrom(ctx, pgx.Identifier{"planned_slots"}, []string{"site_id", "starts_at", "ends_at", "capacity"},
+	_, err := tx.CopyFrom(ctx, pgx.Identifier{"published_slots"}, []string{"site_id", "starts_at", "ends_at", "capacity", "cohort", "shared_at"},
 		pgx.CopyFromSlice(len(planned), func(i int) ([]any, error) {
 			p := planned[i]
-			return []any{p.Site, p.StartsAt, p.EndsAt, p.Capacity}, nil
+			return []any{p.Site, p.StartsAt, p.EndsAt, p.Capacity, p.Cohort, orNull(p.SharedAt)}, nil
 		}))
 	if err != nil {
 		return fail(err)
 	}
 	// The key, and statistics: without them the planner takes a new table for a small one, and compares every slot with
 	// every other.
-	if _, err := tx.Exec(ctx, `ANALYZE planned_slots`); err != nil {
+	if _, err := tx.Exec(ctx, `ANALYZE published_slots`); err != nil {
 		return fail(err)
 	}
 	// Lock what will change, and nothing else: confirms of the other slots go on. In ascending order, like every writer of
@@ -88,14 +92,14 @@ func Save(ctx context.Context, tx pgx.Tx, campaign string, planned []Planned) (S
 	if _, err := tx.Exec(ctx, `
 		SELECT 1 FROM slots s WHERE s.campaign_id = $1
 		AND EXISTS (
-			SELECT 1 FROM planned_slots p WHERE p.site_id = s.site_id AND p.starts_at = s.starts_at
-			AND (s.capacity, s.ends_at) IS DISTINCT FROM (p.capacity, p.ends_at))
+			SELECT 1 FROM published_slots p WHERE p.site_id = s.site_id AND p.starts_at = s.starts_at AND p.cohort = s.cohort
+			AND (s.capacity, s.ends_at, s.shared_at) IS DISTINCT FROM (p.capacity, p.ends_at, p.shared_at))
 		ORDER BY s.slot_id FOR UPDATE`, campaign); err != nil {
 		return fail(err)
 	}
 	rows, err := tx.Query(ctx, `
 		SELECT s.site_id, s.starts_at, s.booked, p.capacity
-		FROM slots s JOIN planned_slots p USING (site_id, starts_at)
+		FROM slots s JOIN published_slots p USING (site_id, starts_at, cohort)
 		WHERE s.campaign_id = $1 AND p.capacity < s.booked ORDER BY s.slot_id`, campaign)
 	if err != nil {
 		return fail(err)
@@ -106,17 +110,17 @@ func Save(ctx context.Context, tx pgx.Tx, campaign string, planned []Planned) (S
 		return fail(err)
 	}
 	changed, err := tx.Exec(ctx, `
-		UPDATE slots s SET capacity = p.capacity, ends_at = p.ends_at, version = s.version + 1
-		FROM planned_slots p
-		WHERE s.campaign_id = $1 AND s.site_id = p.site_id AND s.starts_at = p.starts_at
-		AND s.booked <= p.capacity AND (s.capacity, s.ends_at) IS DISTINCT FROM (p.capacity, p.ends_at)`, campaign)
+		UPDATE slots s SET capacity = p.capacity, ends_at = p.ends_at, shared_at = p.shared_at, version = s.version + 1
+		FROM published_slots p
+		WHERE s.campaign_id = $1 AND s.site_id = p.site_id AND s.starts_at = p.starts_at AND s.cohort = p.cohort
+		AND s.booked <= p.capacity AND (s.capacity, s.ends_at, s.shared_at) IS DISTINCT FROM (p.capacity, p.ends_at, p.shared_at)`, campaign)
 	if err != nil {
 		return fail(err)
 	}
 	created, err := tx.Exec(ctx, `
-		INSERT INTO slots (campaign_id, site_id, starts_at, ends_at, capacity)
-		SELECT $1, site_id, starts_at, ends_at, capacity FROM planned_slots ORDER BY starts_at, site_id
-		ON CONFLICT (campaign_id, site_id, starts_at) DO NOTHING`, campaign)
+		INSERT INTO slots (campaign_id, site_id, starts_at, ends_at, capacity, cohort, shared_at)
+		SELECT $1, site_id, starts_at, ends_at, capacity, cohort, shared_at FROM published_slots ORDER BY starts_at, site_id, cohort
+		ON CONFLICT (campaign_id, site_id, starts_at, cohort) DO NOTHING`, campaign)
 	if err != nil {
 		return fail(err)
 	}
@@ -126,12 +130,20 @@ func Save(ctx context.Context, tx pgx.Tx, campaign string, planned []Planned) (S
 	}
 	if err := tx.QueryRow(ctx, `
 		SELECT count(*), coalesce(sum(booked), 0) FROM slots s
-		WHERE s.campaign_id = $1 AND s.state = 'open' AND s.site_id IN (SELECT site_id FROM planned_slots)
-		AND NOT EXISTS (SELECT 1 FROM planned_slots p WHERE p.site_id = s.site_id AND p.starts_at = s.starts_at)`, campaign).
+		WHERE s.campaign_id = $1 AND s.state = 'open' AND s.site_id IN (SELECT site_id FROM published_slots)
+		AND NOT EXISTS (SELECT 1 FROM published_slots p WHERE p.site_id = s.site_id AND p.starts_at = s.starts_at AND p.cohort = s.cohort)`, campaign).
 		Scan(&saved.Unnamed, &saved.UnnamedBooked); err != nil {
 		return fail(err)
 	}
 	saved.Created, saved.Changed = int(created.RowsAffected()), int(changed.RowsAffected())
 	saved.Unchanged = len(planned) - saved.Created - saved.Changed - len(saved.TooFull)
 	return saved, nil
+}
+
+// orNull is an instant as a column has it that may be empty.
+func orNull(at time.Time) *time.Time {
+	if at.IsZero() {
+		return nil
+	}
+	return &at
 }

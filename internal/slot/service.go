@@ -29,6 +29,8 @@ type Limits struct {
 	Window     time.Duration // in this time
 	// Queue is how many placements may wait for Redis on this instance; more are refused at once.
 	Queue int
+	// Changed is how many slots one bulk change may change while a wave is open.
+	Changed int
 }
 
 // Service places holds and shows what remains.

@@ -12,6 +12,14 @@ type Place struct {
 	ID               int64
 	Site             string
 	StartsAt, EndsAt time.Time
+	// Cohort is the wave whose people it is kept for, until SharedAt of shown time; empty for everybody. Zero: for good.
+	Cohort   string
+	SharedAt time.Time
+}
+
+// Admits tells whether somebody whom a wave admits may have the slot at an instant of shown time.
+func (p Place) Admits(wave string, now time.Time) bool {
+	return p.Cohort == "" || p.Cohort == wave || !p.SharedAt.IsZero() && !now.Before(p.SharedAt)
 }
 
 // State is whether a slot may be held.

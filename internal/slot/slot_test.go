@@ -684,7 +684,7 @@ func TestAlternativesAreNearInTimeAndSpace(t *testing.T) {
 	h.place(t, h.wish(here[1], uuid.New()))
 	h.place(t, h.wish(here[0], uuid.New()))
 	h.catchUp(t)
-	got := h.Alternatives(t.Context(), h.campaign, here[1], civil.Date{Year: 2021, Month: 7, Day: 26}, civil.Date{Year: 2021, Month: 8, Day: 14})
+	got := h.Alternatives(t.Context(), h.campaign, here[1], "", civil.Date{Year: 2021, Month: 7, Day: 26}, civil.Date{Year: 2021, Month: 8, Day: 14})
 	var sites []string
 	for _, a := range got {
 		sites = append(sites, a.Site+" "+a.StartsAt.In(h.campaign.Location).Format("15:04"))
@@ -692,7 +692,7 @@ func TestAlternativesAreNearInTimeAndSpace(t *testing.T) {
 	if diff := cmp.Diff([]string{"here 11:00", "near 10:00", "far 10:00"}, sites); diff != "" {
 		t.Fatal(diff)
 	}
-	if none := h.Alternatives(t.Context(), h.campaign, here[1], civil.Date{Year: 2021, Month: 8, Day: 1}, civil.Date{Year: 2021, Month: 8, Day: 2}); len(none) != 0 {
+	if none := h.Alternatives(t.Context(), h.campaign, here[1], "", civil.Date{Year: 2021, Month: 8, Day: 1}, civil.Date{Year: 2021, Month: 8, Day: 2}); len(none) != 0 {
 		t.Fatalf("days that the person may not book were offered: %v", none)
 	}
 }

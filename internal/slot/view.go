@@ -181,6 +181,14 @@ func (e *edition) makeSite(v *view, now time.Time) {
 		body = place.EndsAt.In(b.campaign.Location).AppendFormat(body, time.RFC3339)
 		body = append(body, `","remaining":`...)
 		body = strconv.AppendInt(body, int64(remaining[i]), 10)
+		if place.Cohort != "" {
+			body = append(body, `,"cohort":`...)
+			body = appendText(body, place.Cohort)
+			if !place.SharedAt.IsZero() {
+				body = append(body, `,"shared_at":"`...)
+				body = append(place.SharedAt.In(b.campaign.Location).AppendFormat(body, time.RFC3339), '"')
+			}
+		}
 		body = append(body, '}')
 	}
 	e.document = newDocument(append(body, "]}"...))

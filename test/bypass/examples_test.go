@@ -194,6 +194,45 @@ var examples = map[string]example{
 		answeredAgain: true, anew: true, // another plan
 		anywhere: "a list can be tried in the other campaign too",
 	},
+	"importSlots": {
+		prepare: func(*testing.T, *world, *jaritest.Citizen) (any, map[string]string) {
+			return jaritest.List("site_id,date,from,to,capacity\nmany,2021-07-27,15:00,16:00,3\n"), nil
+		},
+		answeredAgain: true, anew: true, // another plan
+		anywhere: "a list can be tried in the other campaign too",
+	},
+	"generateSlots": {
+		prepare: func(*testing.T, *world, *jaritest.Citizen) (any, map[string]string) {
+			hours := map[string]any{"from": "15:00", "to": "16:00", "every_minutes": 60, "capacity": 3}
+			return map[string]any{"template": map[string]any{
+				"weekdays": []string{"tue"}, "from": "2021-07-27", "to": "2021-07-27", "hours": []any{hours},
+			}}, nil
+		},
+		answeredAgain: true, anew: true, // another plan
+		anywhere: "a template can be tried in the other campaign too",
+	},
+	"changeSlots": {
+		prepare: func(*testing.T, *world, *jaritest.Citizen) (any, map[string]string) {
+			return map[string]any{"from": jaritest.LastDay, "to": jaritest.LastDay, "set_state": "closed"}, nil
+		},
+		answeredAgain: true, anew: true, // another plan
+		anywhere: "the other campaign has slots too",
+	},
+	"createSlot": {
+		prepare: func(*testing.T, *world, *jaritest.Citizen) (any, map[string]string) {
+			return map[string]any{
+				"site_id": "many", "starts_at": "2021-08-24T15:00:00+09:00", "ends_at": "2021-08-24T16:00:00+09:00", "capacity": 3,
+			}, nil
+		},
+		answeredAgain: true, again: verdict{http.StatusConflict, fault.CodeSlotExists}, anywhere: "the other campaign has the site too",
+	},
+	"listSlotStock": {anywhere: "the other campaign has the site too"},
+	"putSite": {
+		prepare: func(*testing.T, *world, *jaritest.Citizen) (any, map[string]string) {
+			return map[string]any{"region": "seoul", "name": "x", "address": "y", "wheelchair": false}, map[string]string{"site": "put"}
+		},
+		anywhere: "the other campaign may have such a site too",
+	},
 	"getPlan":      {prepare: planned},
 	"listPlanRows": {prepare: planned},
 	"discardPlan":  {prepare: planned, again: verdict{http.StatusNotFound, fault.CodePlanNotFound}},

@@ -449,6 +449,22 @@ var refusals = map[fault.Code]refusal{
 		}
 		return administer(t, s, http.MethodPatch, fmt.Sprintf("/slots/%d", id), map[string]any{"capacity": 0})
 	}},
+	fault.CodeSlotReserved: {alone: true, ask: func(t *testing.T, s *jaritest.Server) jaritest.Request {
+		c := s.NewCitizen(t, jaritest.BornForE3)
+		unit := s.Slot(t, jaritest.SiteOfOne, dayE3)
+		run(t, s, `UPDATE slots SET cohort = 'F1'`)
+		run(t, s, `UPDATE campaigns SET slots_revision = slots_revision + 1`)
+		s.Refresh(t)
+		return hold(c, s, unit)
+	}},
+	fault.CodeSlotExists: {ask: func(t *testing.T, s *jaritest.Server) jaritest.Request {
+		return administer(t, s, http.MethodPost, "/slots", map[string]any{
+			"site_id": "one", "starts_at": "2021-07-27T09:00:00+09:00", "ends_at": "2021-07-27T10:00:00+09:00", "capacity": 1,
+		})
+	}},
+	fault.CodePlanTooLarge: {options: environment("JARI_BULK_OPEN", "1"), ask: func(t *testing.T, s *jaritest.Server) jaritest.Request {
+		return administer(t, s, http.MethodPost, "/slots/change", map[string]any{"from": "2021-07-27", "to": "2021-08-24", "set_state": "closed"})
+	}},
 	fault.CodePlanNotFound: {ask: func(t *testing.T, s *jaritest.Server) jaritest.Request {
 		return jaritest.JSON(http.MethodGet, "/admin/v1/plans/nothing", nil).With("Authorization", "Bearer "+s.AdminKey(t, "viewer"))
 	}},
