@@ -12,6 +12,7 @@ import (
 
 	"jari/internal/fault"
 	"jari/internal/plan"
+	"jari/internal/postgres"
 	"jari/internal/staff"
 	"jari/internal/table"
 )
@@ -195,7 +196,14 @@ func applySites(ctx context.Context, tx pgx.Tx, p plan.Stored) (func(context.Con
 	if len(changed) == 0 {
 		return nil, nil
 	}
-	return nil, SaveSites(ctx, tx, p.Campaign, changed)
+	if err := SaveSites(ctx, tx, p.Campaign, changed); err != nil {
+		return nil, err
+	}
+	// Each slot that is added looks its site up; while Postgres believes that there are a few sites, it reads all of them.
+	if _, err := tx.Exec(ctx, `ANALYZE sites`); err != nil {
+		return nil, postgres.Unreachable(fmt.Errorf("counting the sites: %w", err))
+	}
+	return nil, nil
 }
 
 // Newest returns the newest published version of a campaign, whether it is in effect yet or not, or

@@ -133,6 +133,10 @@ func (s *Service) compare(
 		append([]any{m.ID, c.ID}, arguments...)...); err != nil {
 		return failed(c.ID, err)
 	}
+	// Applying joins it with the slots, and a first plan meets a table that nobody has counted yet.
+	if _, err := tx.Exec(ctx, `ANALYZE planned_slots`); err != nil {
+		return failed(c.ID, err)
+	}
 	p := planned{}
 	places, rejected := 0, 0
 	err := tx.QueryRow(ctx, `
