@@ -125,7 +125,7 @@ func (c publishCommand) Run(w surroundings) error {
 		return err
 	}
 	defer pool.Close()
-	p, err := app.PublishAt(w.ctx, pool, os.DirFS(filepath.Dir(c.File)), filepath.Base(c.File), func() (time.Time, error) {
+	p, err := app.PublishAt(w.ctx, cfg.Environment, pool, os.DirFS(filepath.Dir(c.File)), filepath.Base(c.File), func() (time.Time, error) {
 		soonest := time.Now().Add(cfg.ClockOffset).Add(app.CommandLead)
 		if c.EffectiveAt.IsZero() {
 			return soonest, nil

@@ -118,6 +118,9 @@ func New(ctx context.Context, cfg config.Config, log *slog.Logger, options ...Op
 		return nil, err
 	}
 	a.Operations = httpapi.Operations(a.checks(), registry)
+	if err := a.firstLook(ctx); err != nil {
+		return nil, err
+	}
 	a.startBackground()
 	return a, nil
 }
@@ -165,6 +168,9 @@ func (a *App) build(s secrets, registry *prometheus.Registry) (err error) {
 
 	a.audit = audit.NewLog(a.pool, a.clock, a.log, observeAudit(registry))
 	a.campaigns = campaign.NewService(a.pool, a.clock, cfg.RulesConfirmed, a.log)
+	if cfg.Environment != config.Development {
+		a.campaigns.InProduction()
+	}
 	if a.slots, err = slot.NewService(a.pool, a.redis, a.campaigns, a.clock, s.tokens, slot.Limits{
 		Placements: cfg.HoldsPerPerson, Window: cfg.HoldsWindow, Queue: cfg.HoldsQueue, Changed: cfg.BulkOpen,
 	}, a.log); err != nil {
@@ -261,16 +267,22 @@ func (a *App) sender() (notify.Sender, error) {
 	return notify.Inbox{}, nil
 }
 
+// firstLook reads what is published, so that it is known before the first request where the stores answer at once. It refuses
+// what this environment may not serve.
+func (a *App) firstLook(ctx context.Context) error {
+	first, done := context.WithTimeout(ctx, a.cfg.PostgresConnectTimeout)
+	defer done()
+	if err := a.Refresh(first); err != nil {
+		a.log.Warn("the published campaigns can't be read yet", "error", err)
+		return nil
+	}
+	return a.checkDraws()
+}
+
 // startBackground starts what an instance does beside answering. Nobody is left behind: stop waits for all of it.
 func (a *App) startBackground() {
 	ctx, cancel := context.WithCancel(context.Background())
 	a.cancel = cancel
-	// Known before the first request where the stores answer at once.
-	first, done := context.WithTimeout(ctx, a.cfg.PostgresConnectTimeout)
-	if err := a.Refresh(first); err != nil {
-		a.log.Warn("the published campaigns can't be read yet", "error", err)
-	}
-	done()
 	for _, watch := range []func(context.Context){a.campaigns.Watch, a.slots.Watch, a.identity.Watch, a.rooms.Watch, a.startMessages, a.watchPolicy, a.reconciler.Watch, a.audit.Watch, a.bulk.Watch, a.pulse.Watch} {
 		a.background.Go(func() { watch(ctx) })
 	}

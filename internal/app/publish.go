@@ -16,6 +16,7 @@ import (
 	"jari/internal/audit"
 	"jari/internal/campaign"
 	"jari/internal/clock"
+	"jari/internal/config"
 	"jari/internal/postgres"
 	"jari/internal/slot"
 )
@@ -35,15 +36,15 @@ type Published struct {
 // Publish reads a campaign file and the files that it names, checks all of them, and publishes them in one transaction:
 // all or nothing. What is booked stays booked: a slot whose planned capacity is below that makes it refuse.
 func Publish(ctx context.Context, pool *pgxpool.Pool, files fs.FS, name string, effectiveAt time.Time) (Published, error) {
-	return PublishAt(ctx, pool, files, name, func() (time.Time, error) { return effectiveAt, nil })
+	return PublishAt(ctx, config.Development, pool, files, name, func() (time.Time, error) { return effectiveAt, nil })
 }
 
-// PublishAt is Publish with an effective instant that is asked for at the very end, when reading files and waiting for
+// PublishAt is Publish in an environment, which in production refuses what is for development only, and with an effective instant that is asked for at the very end, when reading files and waiting for
 // locks is over: an instant that must lie ahead of now is worth nothing if now was long ago.
 func PublishAt(
-	ctx context.Context, pool *pgxpool.Pool, files fs.FS, name string, effectiveAt func() (time.Time, error),
+	ctx context.Context, environment string, pool *pgxpool.Pool, files fs.FS, name string, effectiveAt func() (time.Time, error),
 ) (Published, error) {
-	d, compiled, err := readCampaign(files, name)
+	d, compiled, err := readCampaign(files, name, environment != config.Development)
 	if err != nil {
 		return Published{}, err
 	}
@@ -91,12 +92,12 @@ func PublishAt(
 }
 
 // readCampaign reads and checks the document itself, with its own cases.
-func readCampaign(files fs.FS, name string) (campaign.Document, *campaign.Campaign, error) {
+func readCampaign(files fs.FS, name string, production bool) (campaign.Document, *campaign.Campaign, error) {
 	raw, err := fs.ReadFile(files, name)
 	if err != nil {
 		return campaign.Document{}, nil, fmt.Errorf("opening the campaign: %w", err)
 	}
-	report, err := campaign.Check(raw, campaign.CheckOptions{})
+	report, err := campaign.Check(raw, campaign.CheckOptions{Production: production})
 	if err != nil {
 		return campaign.Document{}, nil, fmt.Errorf("%s can't be published:\n%w", name, err)
 	}

@@ -27,7 +27,7 @@ func (a *App) newRooms(tokens *token.Box, health func() waitingroom.Health) (*wa
 	}
 	return waitingroom.NewService(waitingroom.Options{
 		Pool: a.pool, Redis: a.redis, Clock: a.clock, Tokens: tokens, Log: a.log,
-		Limits: waitingroom.Limits{Admission: a.cfg.AdmissionLifetime, Longest: a.cfg.AdmissionLongest, Queue: a.cfg.PlacesQueue},
+		Limits: waitingroom.Limits{Admission: a.cfg.AdmissionLifetime, Longest: a.cfg.AdmissionLongest, Queue: a.cfg.PlacesQueue, DrawPatience: a.cfg.DrawPatience},
 		Plans:  a.plans, Health: health, Values: values, Audit: a.auditRoom, CodesWaiting: a.messages.CodesWaiting,
 	}), nil
 }
@@ -76,6 +76,22 @@ func roomPlan(c *campaign.Campaign, l campaign.Line) waitingroom.Plan {
 		p.MessageKo, p.MessageEn = l.Message.Ko, l.Message.En
 	}
 	return p
+}
+
+// checkDraws refuses to serve a draw that nobody could check, which only development may have. A version that is published
+// later is refused by publishing.
+func (a *App) checkDraws() error {
+	plans, err := a.plans()
+	if err != nil || a.cfg.Environment == config.Development {
+		return err
+	}
+	for _, p := range plans {
+		if p.Draw == waitingroom.Local && a.clock.Now().Before(p.ClosesAt) {
+			return fmt.Errorf("the room %s draws by the server's own chance (draw: {source: local}), which is for development only: "+
+				"publish the campaign with drand or announced", p.Room)
+		}
+	}
+	return nil
 }
 
 // auditRoom writes what happened to a room in the transaction in which it did.

@@ -21,6 +21,8 @@ type CheckOptions struct {
 	Population map[int]int64
 	// MaxEvaluations bounds the work; zero is eligibility.DefaultMaxEvaluations. What is left out for it, the report says.
 	MaxEvaluations int64
+	// Production tells that citizens will rely on it: what is for development only is refused.
+	Production bool
 }
 
 // CheckReport is what an administrator reads before publishing.
@@ -104,6 +106,10 @@ func Check(raw []byte, opts CheckOptions) (CheckReport, error) {
 	}
 	c, f, err := load(raw, 1) // The version isn't known yet, and nothing that is checked here depends on it.
 	if err != nil {
+		r.Faults = f.faults
+		return r, r.Refusal()
+	}
+	if opts.Production && f.developmentOnly(c) {
 		r.Faults = f.faults
 		return r, r.Refusal()
 	}

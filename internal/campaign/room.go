@@ -50,6 +50,20 @@ const (
 	leastToPublish = 20 * time.Second // between the freeze and the value: publishing, and time for everybody to see it
 )
 
+// SourceLocal is the draw source that only development may have: its value proves nothing to anybody.
+const SourceLocal = "local"
+
+// developmentOnly refuses what is for development only, and tells whether there was any.
+func (f *file) developmentOnly(c *Campaign) (found bool) {
+	for i, l := range c.Lines {
+		if l.Draw != nil && l.Draw.Source == SourceLocal {
+			f.refuse(fmt.Sprintf("rooms[%d].draw.source", i), "local is for development only: nobody could check such a draw")
+			found = true
+		}
+	}
+	return found
+}
+
 // roomID is the id of a room in addresses. Campaigns' ids have no dot.
 func roomID(campaign, room string) string { return campaign + "." + room }
 
@@ -196,7 +210,7 @@ func (c *compilation) registration(path string, l *Line) {
 			return
 		}
 		l.ValueAt = c.instant(path+".draw.value_at", r.Draw.ValueAt)
-	case "local":
+	case SourceLocal:
 		l.ValueAt = l.FreezesAt
 	default:
 		c.refuse(path+".draw.source", "%q must be drand, announced, or local (development only)", r.Draw.Source)
@@ -210,7 +224,7 @@ func (c *compilation) registration(path string, l *Line) {
 		c.refuse(path+".registration_closes_at", "must be after registration_opens_at")
 	case l.FreezesAt.After(l.OpensAt):
 		c.refuse(path+".registration_closes_at", "must not be after the waves open")
-	case r.Draw.Source != "local" && l.ValueAt.Before(l.FreezesAt.Add(leastToPublish)):
+	case r.Draw.Source != SourceLocal && l.ValueAt.Before(l.FreezesAt.Add(leastToPublish)):
 		c.refuse(path+".draw.value_at", "must be at least %d seconds after registration_closes_at, so that the list is published before the value exists",
 			int(leastToPublish.Seconds()))
 	case l.ValueAt.After(l.OpensAt):

@@ -25,6 +25,8 @@ type Service struct {
 	within   time.Duration
 	audit    *audit.Log
 	snapshot atomic.Pointer[snapshot]
+	// production is set before anybody asks.
+	production bool
 }
 
 // snapshot is replaced whole and never changed.

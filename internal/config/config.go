@@ -84,6 +84,7 @@ type Config struct {
 	AdmissionLongest  time.Duration `env:"JARI_ADMISSION_LONGEST"  envDefault:"2h"  doc:"how long an admission lasts at most, however often it is used; not less than JARI_ADMISSION_LIFETIME"`
 	PlacesQueue       int           `env:"JARI_PLACES_QUEUE"       envDefault:"20000" doc:"people who may wait on one instance for their place in a line to be written; more are refused with overloaded"`
 	DrandURLs         []string      `env:"JARI_DRAND_URLS"         envDefault:"https://api.drand.sh,https://drand.cloudflare.com" doc:"relays of drand that draws take their public value from, separated by commas; none of them is believed"`
+	DrawPatience      time.Duration `env:"JARI_DRAW_PATIENCE"      envDefault:"30m" doc:"how long after its moment the value of a drand draw is awaited before two administrators may type in another public one; the signature of the announced round they may always hand in"`
 
 	HoldsPerPerson int           `env:"JARI_HOLDS_PER_PERSON" envDefault:"20"  doc:"holds that a person may place in JARI_HOLDS_WINDOW"`
 	HoldsWindow    time.Duration `env:"JARI_HOLDS_WINDOW"     envDefault:"10m" doc:"see JARI_HOLDS_PER_PERSON"`
@@ -369,6 +370,7 @@ func (c Config) Validate() error {
 		{"JARI_ADMISSION_LIFETIME", int64(c.AdmissionLifetime), int64(time.Minute), int64(24 * time.Hour), "", true},
 		{"JARI_ADMISSION_LONGEST", int64(c.AdmissionLongest), int64(time.Minute), int64(7 * 24 * time.Hour), "", true},
 		{"JARI_PLACES_QUEUE", int64(c.PlacesQueue), 1, 1 << 20, "people", false},
+		{"JARI_DRAW_PATIENCE", int64(c.DrawPatience), int64(time.Minute), int64(24 * time.Hour), "", true},
 		{"JARI_HOLDS_WINDOW", int64(c.HoldsWindow), int64(time.Second), int64(24 * time.Hour), "", true},
 		{"JARI_CONFIRM_WAIT", int64(c.ConfirmWait), int64(time.Second), int64(time.Minute), "", true},
 		// Two seconds more than a confirm waits, so that its answer is the one that is given.

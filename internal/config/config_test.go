@@ -233,6 +233,7 @@ var limits = []struct{ variable, below, least, most, above string }{
 	{"JARI_ADMISSION_LIFETIME", "59s", "1m", "24h", "24h1s"},
 	{"JARI_ADMISSION_LONGEST", "59s", "1m", "168h", "168h1s"},
 	{"JARI_PLACES_QUEUE", "0", "1", "1048576", "1048577"},
+	{"JARI_DRAW_PATIENCE", "59s", "1m", "24h", "24h1s"},
 	{"JARI_HOLDS_WINDOW", "999ms", "1s", "24h", "24h1s"},
 	{"JARI_CONFIRM_WAIT", "999ms", "1s", "13s", ""}, // two seconds less than a request may take
 	{"JARI_REQUEST_TIMEOUT", "11.999s", "12s", "5m", "5m1ms"},

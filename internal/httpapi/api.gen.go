@@ -1534,7 +1534,10 @@ type DrawAnnounced struct {
 
 // DrawValue defines model for DrawValue.
 type DrawValue struct {
-	// Value Hexadecimal, such as the winning numbers as text.
+	// Name Whose value it is, such as a lottery and its date; needed in the place of an announced source that had none.
+	Name *string `json:"name,omitempty"`
+
+	// Value Hexadecimal, such as the winning numbers as text, or the signature of a round of drand.
 	Value string `json:"value"`
 }
 

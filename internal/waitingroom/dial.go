@@ -1,7 +1,6 @@
 package waitingroom
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"time"
@@ -133,53 +132,6 @@ func (s *Service) audit(ctx context.Context, tx pgx.Tx, room, action string, by 
 		return nil
 	}
 	return s.Audit(ctx, tx, room, action, by, detail)
-}
-
-// Announce types in the announced value of a draw. The first administrator proposes it; the draw is made when another types
-// in the same, after its announced moment. made tells whether it is. It refuses with no_draw, second_person, value_differs.
-func (s *Service) Announce(ctx context.Context, room string, value []byte, by Actor) (made bool, err error) {
-	v, err := s.view(room)
-	if err != nil {
-		return false, err
-	}
-	err = inTx(ctx, s.Pool, func(tx pgx.Tx) error {
-		r, err := scanRoom(tx.QueryRow(ctx, `SELECT `+roomColumns+` FROM rooms WHERE room_no = $1 FOR UPDATE`, v.No))
-		if err != nil {
-			return postgres.Unreachable(fmt.Errorf("reading the room %s: %w", room, err))
-		}
-		if r.DrawSource == nil || Source(*r.DrawSource) != Announced || len(r.Seed) > 0 || len(r.Root) != seedSize {
-			return fault.New(fault.NotFound, fault.CodeNoDraw)
-		}
-		if now := s.Clock.Real(); now.Before(*r.ValueAt) {
-			return fault.New(fault.NotFound, fault.CodeNoDraw).After(r.ValueAt.Sub(now))
-		}
-		action := "room.draw.propose"
-		mine := r.ProposedBy != nil && *r.ProposedBy == by.By
-		if r.ProposedBy != nil && !mine && by.Same != nil {
-			if mine, err = by.Same(ctx, tx, *r.ProposedBy); err != nil {
-				return err
-			}
-		}
-		switch {
-		case r.ProposedBy == nil:
-			_, err = tx.Exec(ctx, `UPDATE rooms SET proposed = $2, proposed_by = $3 WHERE room_no = $1`, r.No, value, by.By)
-		case mine && bytes.Equal(value, r.Proposed):
-			return fault.New(fault.Conflict, fault.CodeSecondPerson)
-		case mine: // a typing error, corrected
-			_, err = tx.Exec(ctx, `UPDATE rooms SET proposed = $2 WHERE room_no = $1`, r.No, value)
-		case !bytes.Equal(value, r.Proposed):
-			return fault.New(fault.Conflict, fault.CodeValueDiffers)
-		default:
-			action, made = "room.draw.confirm", true
-			seed := Seed([seedSize]byte(r.Root), value)
-			_, err = tx.Exec(ctx, `UPDATE rooms SET value = $2, seed = $3 WHERE room_no = $1`, r.No, value, seed[:])
-		}
-		if err != nil {
-			return postgres.Unreachable(fmt.Errorf("announcing a value: %w", err))
-		}
-		return s.audit(ctx, tx, room, action, by, map[string]any{"bytes": len(value)})
-	})
-	return made && err == nil, err
 }
 
 // Turn of a person: what they should do next in a room.

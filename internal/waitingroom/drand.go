@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"jari/internal/clock"
@@ -60,12 +61,21 @@ func (d *DrandValue) Value(ctx context.Context, a Announcement) (Value, error) {
 	return Value{}, errors.Join(faults...)
 }
 
+// Check takes the signature of the announced round, wherever it was had from.
+func (d *DrandValue) Check(a Announcement, signature []byte) (Value, error) {
+	if a.Chain != d.beacon.Chain {
+		return Value{}, fmt.Errorf("the network %s isn't the one that is known here", a.Chain)
+	}
+	value, err := d.beacon.Value(a.Round, signature)
+	return Value{Bytes: value, Proof: signature}, err
+}
+
 // mostAnswered bounds what is read of a relay's answer.
 const mostAnswered = 16 << 10
 
 // ask gets a round from one relay.
 func (d *DrandValue) ask(ctx context.Context, relay string, round uint64) (Value, error) {
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprintf("%s/%s/public/%d", relay, d.beacon.Chain, round), http.NoBody)
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprintf("%s/%s/public/%d", strings.TrimRight(relay, "/"), d.beacon.Chain, round), http.NoBody)
 	if err != nil {
 		return Value{}, fmt.Errorf("asking drand: %w", err)
 	}

@@ -16,13 +16,14 @@ import (
 
 const roomColumns = `room_no, room_id, state, registered, drawn, numbers, late_numbers, serving, late_serving, open_ms, leader,
 	rate, max_active, message_ko, message_en, draw_source, draw_chain, draw_round, value_at, published_at,
-	root, value, proof, seed, proposed, proposed_by`
+	root, value, proof, seed, proposed, proposed_by, fell_back, draw_name`
 
 func scanRoom(row pgx.Row) (*Room, error) {
 	r := &Room{}
 	err := row.Scan(&r.No, &r.ID, &r.State, &r.Registered, &r.Drawn, &r.Numbers, &r.LateNumbers, &r.Serving, &r.LateServing,
 		&r.OpenMS, &r.Leader, &r.Rate, &r.MaxActive, &r.MessageKo, &r.MessageEn, &r.DrawSource, &r.DrawChain, &r.DrawRound,
-		&r.ValueAt, &r.PublishedAt, &r.Root, &r.Value, &r.Proof, &r.Seed, &r.Proposed, &r.ProposedBy)
+		&r.ValueAt, &r.PublishedAt, &r.Root, &r.Value, &r.Proof, &r.Seed, &r.Proposed, &r.ProposedBy,
+		&r.FellBack, &r.DrawName)
 	return r, err
 }
 

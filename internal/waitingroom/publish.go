@@ -45,6 +45,12 @@ type Randomness interface {
 	Value(ctx context.Context, a Announcement) (Value, error)
 }
 
+// Checker is a source that knows its values when it sees them: whoever has one may hand it in.
+type Checker interface {
+	// Check is the announced value that a proof gives; an error if it isn't one of it.
+	Check(a Announcement, proof []byte) (Value, error)
+}
+
 // LocalValue makes values itself. It proves nothing to anybody: development only.
 type LocalValue struct{}
 

@@ -87,6 +87,9 @@ type Room struct {
 	Root, Value, Proof, Seed []byte
 	Proposed                 []byte
 	ProposedBy               *string
+	// FellBack tells that the announced source had no value in time, and DrawName whose value was typed in instead.
+	FellBack bool
+	DrawName *string
 }
 
 // N is how many were drawn among; positions from N on are those who came later.
@@ -95,6 +98,14 @@ func (r *Room) N() uint64 {
 		return 0
 	}
 	return *r.Drawn
+}
+
+// name is whose value was typed in, or empty.
+func (r *Room) name() string {
+	if r.DrawName == nil {
+		return ""
+	}
+	return *r.DrawName
 }
 
 // Issued is one more than the last position that somebody has.

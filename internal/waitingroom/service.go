@@ -23,6 +23,8 @@ import (
 type Limits struct {
 	// Admission is how long an admission lasts without being used; each use renews it, up to Longest after the first.
 	Admission, Longest time.Duration
+	// DrawPatience is how long after its announced moment the value of a draw is awaited before another may be typed in.
+	DrawPatience time.Duration
 	// Queue is how many people may wait on one instance for their place to be written.
 	Queue int
 }

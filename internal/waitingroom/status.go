@@ -118,12 +118,19 @@ func (s *Service) Published(room string) (PublishedDraw, error) {
 	if len(v.Root) == 0 || v.Room.DrawSource == nil || v.Room.ValueAt == nil || v.PublishedAt == nil {
 		return PublishedDraw{}, fault.New(fault.NotFound, fault.CodeNoDraw)
 	}
-	return PublishedDraw{
+	d := PublishedDraw{
 		Format: DrawFormat, Room: v.ID, N: v.N(), LeavesURL: LeavesPath, Root: hex.EncodeToString(v.Root), PublishedAt: v.PublishedAt.UTC(),
 		Source: ValueSource{
 			Kind: SourceKind(*v.Room.DrawSource), At: v.Room.ValueAt.UTC(), Chain: v.DrawChain, Round: v.DrawRound,
 			Signature: hex.EncodeToString(v.Proof),
 		},
 		Value: hex.EncodeToString(v.Value), Seed: hex.EncodeToString(v.Seed),
-	}, nil
+	}
+	if len(v.Seed) > 0 {
+		d.Source.Name = v.name()
+	}
+	if v.FellBack {
+		d.Source.InsteadOf, d.Source.Kind = d.Source.Kind, SourceAnnounced
+	}
+	return d, nil
 }

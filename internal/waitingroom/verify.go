@@ -54,6 +54,9 @@ type ValueSource struct {
 	Chain     string `json:"chain,omitempty"`
 	Round     uint64 `json:"round,omitempty"`
 	Signature string `json:"signature,omitempty"`
+	// InsteadOf is the source that was announced and had no value in time: this one was typed in for it, and its name says
+	// what it is. Chain and round are still those that were announced.
+	InsteadOf SourceKind `json:"instead_of,omitempty"`
 }
 
 // DrawFlaw is one thing that is wrong with a published draw.
@@ -198,6 +201,11 @@ func verifySource(d PublishedDraw, value []byte, beacons []Beacon, flaw func(str
 	case SourceDrand:
 		verifyDrand(s, value, append(beacons, Quicknet), flaw)
 	case SourceAnnounced:
+		if s.InsteadOf != "" {
+			v.Remarks = append(v.Remarks, fmt.Sprintf("The announced source was %s, round %d of %s. Administrators said that it had no value in "+
+				"time, and chose another one after the registrations were known: ask why, and whether that round has a value.",
+				s.InsteadOf, s.Round, s.Chain))
+		}
 		v.Remarks = append(v.Remarks, fmt.Sprintf("Compare the value, %s, with what was announced: %q, at %s.",
 			announcedText(value), s.Name, s.At.Format(time.RFC3339)))
 	case SourceLocal:
