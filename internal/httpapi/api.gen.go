@@ -2385,7 +2385,7 @@ type PublishedDraw struct {
 	// Seed Hexadecimal.
 	Seed *string `json:"seed,omitempty"`
 
-	// Source Which value decides, announced with the root: `kind` (drand, announced, local), `at`, and of drand `chain`, `round` and, once it exists, `signature`.
+	// Source Which value decides, announced with the root: `kind` (drand, announced, local), `at`, and of drand `chain`, `round` and, once it exists, `signature`. With `instead_of`, the announced source had no value in time, and `name` says whose was typed in.
 	Source map[string]interface{} `json:"source"`
 
 	// Value Hexadecimal.
