@@ -305,7 +305,7 @@ func (s *Server) AnnounceValue(ctx context.Context, r AnnounceValueRequestObject
 	if err != nil {
 		return nil, fault.New(fault.Invalid, fault.CodeInvalidRequest).Field("/value", "isn't hexadecimal")
 	}
-	made, err := s.Rooms.Announce(ctx, r.Room, waitingroom.AnnouncedDraw{Value: value, Name: orElse(r.Body.Name, "")}, 
+	made, err := s.Rooms.Announce(ctx, r.Room, waitingroom.AnnouncedDraw{Value: value, Name: orElse(r.Body.Name, "")},
 		waitingroom.Actor{By: keyOf(ctx).ID, Same: s.Staff.SameAs(keyOf(ctx).ID)})
 	if err != nil {
 		return nil, err

@@ -28,7 +28,7 @@ func (s *Server) People(t testing.TB) *identity.Service {
 	return identity.NewService(s.Pool, s.clock, s.Tokens(t), data, index, noCodes{}, identity.Rules{
 		Scheme: s.cfg.IdentityScheme, Binding: identity.Binding(s.cfg.IdentityBinding), List: s.cfg.IdentityList,
 		PersonsPerPhone: s.cfg.PersonsPerPhone, Provider: identity.ProviderRules{Issuer: s.cfg.OIDCIssuer},
-		Phones:          identity.PhoneRules{Region: s.cfg.PhoneRegion, Regions: s.cfg.PhoneRegions},
+		Phones: identity.PhoneRules{Region: s.cfg.PhoneRegion, Regions: s.cfg.PhoneRegions},
 	}, slog.New(slog.NewTextHandler(s.Log, nil)))
 }
 
