@@ -3,7 +3,6 @@ ALTER TABLE slots
     ADD COLUMN cohort    text        NOT NULL DEFAULT '',
     ADD COLUMN shared_at timestamptz,
     ADD CONSTRAINT slots_shared_with_others CHECK (shared_at IS NULL OR cohort <> '') NOT VALID;
-ALTER TABLE slots VALIDATE CONSTRAINT slots_shared_with_others;
 
 -- The slots of plans that weren't applied yet, with what those that exist were when the plan was made. Unlogged: a plan that
 -- lost them in a crash isn't applied, and is made again.

@@ -130,6 +130,8 @@ type migrator struct {
 const (
 	// lockWait is how long one statement of a migration waits for a lock, and with it whoever comes after it.
 	lockWait = 500 * time.Millisecond
+	// turnEvery is how often it is asked whether another migrator has ended.
+	turnEvery = 100 * time.Millisecond
 	// migratePatience is how long a migration tries.
 	migratePatience = 3 * time.Minute
 )
@@ -238,8 +240,8 @@ func withMigrator(ctx context.Context, url string, files fs.FS, f func(*migrator
 		return Unreachable(fmt.Errorf("waiting for a connection: %w", err))
 	}
 	defer locked.Release()
-	if _, err := locked.Exec(ctx, `SELECT pg_advisory_lock(hashtext('jari migrations'))`); err != nil {
-		return Unreachable(fmt.Errorf("waiting for the lock of migrations: %w", err))
+	if err := takeTurn(ctx, locked); err != nil {
+		return err
 	}
 	defer func() {
 		_, _ = locked.Exec(context.WithoutCancel(ctx), `SELECT pg_advisory_unlock(hashtext('jari migrations'))`)
@@ -269,6 +271,27 @@ func withMigrator(ctx context.Context, url string, files fs.FS, f func(*migrator
 	err = f(&migrator{Migrate: m, files: files, driver: driver, jobs: jobs})
 	sourceErr, driverErr := m.Close()
 	return errors.Join(err, sourceErr, driverErr)
+}
+
+// takeTurn waits for the lock of migrations. It asks again and again: a statement that waits in Postgres has a snapshot, and an
+// index that another migrator makes CONCURRENTLY would wait for that, and so for ever.
+func takeTurn(ctx context.Context, conn *pgxpool.Conn) error {
+	for {
+		var mine bool
+		if err := conn.QueryRow(ctx, `SELECT pg_try_advisory_lock(hashtext('jari migrations'))`).Scan(&mine); err != nil {
+			return Unreachable(fmt.Errorf("waiting for the lock of migrations: %w", err))
+		}
+		if mine {
+			return nil
+		}
+		again := time.NewTimer(turnEvery)
+		select {
+		case <-again.C:
+		case <-ctx.Done():
+			again.Stop()
+			return Unreachable(fmt.Errorf("waiting for the lock of migrations: %w", ctx.Err()))
+		}
+	}
 }
 
 // quiet discards River's account of each step: the outcome is reported as a whole.

@@ -1,8 +1,8 @@
 -- A draw whose announced source had no value in time may be made by another, which has a name that everybody is told.
 ALTER TABLE rooms ADD COLUMN fell_back boolean NOT NULL DEFAULT false;
 ALTER TABLE rooms ADD COLUMN draw_name text;
-ALTER TABLE rooms ADD CONSTRAINT rooms_fallback_named CHECK (NOT fell_back OR (draw_name <> '' AND seed IS NOT NULL)) NOT VALID;
-ALTER TABLE rooms VALIDATE CONSTRAINT rooms_fallback_named;
+-- Locks: there are a few rooms, which are read at once.
+ALTER TABLE rooms ADD CONSTRAINT rooms_fallback_named CHECK (NOT fell_back OR (draw_name <> '' AND seed IS NOT NULL));
 
 CREATE FUNCTION rooms_fallback_stays() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
