@@ -251,7 +251,7 @@ func scalar(s *openapi3.Schema, text string) (any, error) {
 
 // readInput reads a file that was named, or standard input.
 func (w surroundings) readInput(name string) ([]byte, error) {
-	var from io.Reader = w.in
+	from := w.in
 	if name != "-" {
 		f, err := os.Open(name) //nolint:gosec // whoever runs the command names it
 		if err != nil {

@@ -247,7 +247,7 @@ func (a *adminOperation) do(w surroundings, c *adminContract, g given) error {
 func (a *adminOperation) allPages(s *adminServer, request adminRequest, show *adminPrinter) error {
 	var whole map[string]any
 	for {
-		answer, err := s.do(request)
+		answer, err := s.do(request) //nolint:bodyclose // readObject closes it
 		if err != nil {
 			return err
 		}

@@ -58,7 +58,7 @@ func (p *adminPrinter) answer(answer *http.Response) error {
 
 // save writes an answer into a new file that only its owner reads: it can be a list of people. What breaks off leaves none.
 func (p *adminPrinter) save(from io.Reader) error {
-	f, err := os.OpenFile(p.out, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600) //nolint:gosec // whoever runs the command names it
+	f, err := os.OpenFile(p.out, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return fmt.Errorf("--out: %w", err)
 	}

@@ -2,12 +2,12 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -284,7 +284,7 @@ func TestKeysAreGivenToSeveralPeople(t *testing.T) {
 	with("hello", "keys", "split").wantFault(t, "line 1")
 	for i, p := range parts {
 		if strings.Contains(p, "JARI_") || strings.Contains(p, "production") {
-			t.Errorf("part %d tells something: %s", i+1, fmt.Sprint(len(p)))
+			t.Errorf("part %d tells something: %s", i+1, strconv.Itoa(len(p)))
 		}
 	}
 }

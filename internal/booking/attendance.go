@@ -116,10 +116,10 @@ func (s *Service) attend(ctx context.Context, c *campaign.Campaign, d Detailed, 
 		}
 		d.Attendance = want
 		count := func(a Attendance) int {
-			switch a {
-			case want:
+			if a == want {
 				return 1
-			case b.Attendance:
+			}
+			if a == b.Attendance {
 				return -1
 			}
 			return 0

@@ -28,9 +28,16 @@ func SitesKind() plan.Kind {
 // importColumns are those of a list of sites. slot_template means something only in files that are published together with
 // one of templates.
 var importColumns = []table.Column{
-	{Name: "site_id"}, {Name: "region"}, {Name: "name"}, {Name: "name_en", Optional: true}, {Name: "address"},
-	{Name: "telephone", Optional: true}, {Name: "latitude", Optional: true, Number: true}, {Name: "longitude", Optional: true, Number: true},
-	{Name: "wheelchair"}, {Name: "slot_template", Optional: true},
+	{Name: "site_id"},
+	{Name: "region"},
+	{Name: "name"},
+	{Name: "name_en", Optional: true},
+	{Name: "address"},
+	{Name: "telephone", Optional: true},
+	{Name: "latitude", Optional: true, Number: true},
+	{Name: "longitude", Optional: true, Number: true},
+	{Name: "wheelchair"},
+	{Name: "slot_template", Optional: true},
 }
 
 // plannedSite is a site as a plan keeps it.
@@ -139,8 +146,11 @@ func difference(was, is Site) string {
 		name string
 		same bool
 	}{
-		{"region", was.Region == is.Region}, {"name", was.Name == is.Name}, {"name_en", was.NameEn == is.NameEn},
-		{"address", was.Address == is.Address}, {"telephone", was.Telephone == is.Telephone},
+		{"region", was.Region == is.Region},
+		{"name", was.Name == is.Name},
+		{"name_en", was.NameEn == is.NameEn},
+		{"address", was.Address == is.Address},
+		{"telephone", was.Telephone == is.Telephone},
 		{"position", reflect.DeepEqual(was.Latitude, is.Latitude) && reflect.DeepEqual(was.Longitude, is.Longitude)},
 		{"wheelchair", was.Wheelchair == is.Wheelchair},
 	} {

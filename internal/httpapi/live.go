@@ -134,7 +134,7 @@ func (l liveStream) VisitGetLiveResponse(w http.ResponseWriter) error {
 		if err := connection.SetWriteDeadline(l.s.Clock.Real().Add(streamWritesWithin)); err != nil {
 			return nil //nolint:nilerr // the answer has begun: there is nobody to tell
 		}
-		if _, err := w.Write([]byte(next)); err != nil || connection.Flush() != nil { //nolint:gosec // JSON that was encoded here
+		if _, err := w.Write([]byte(next)); err != nil || connection.Flush() != nil {
 			return nil //nolint:nilerr // the listener left
 		}
 		now, err := l.events.Next(ctx)

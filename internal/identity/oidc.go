@@ -45,9 +45,10 @@ func newProvider(rules ProviderRules, data *keys.Sealer) *provider {
 	}, data, ticketUse), rules.NumberClaim}
 }
 
-// SignIn is a way to the provider that was begun, Return what it led back with.
 type (
+	// SignIn is a way to the provider that was begun.
 	SignIn = openid.SignIn
+	// Return is what it led back with.
 	Return = openid.Return
 )
 

@@ -110,7 +110,7 @@ func TestASealedStreamIsWholeOrAnError(t *testing.T) {
 	}
 	plain := make([]byte, 3<<20)
 	for i := range plain {
-		plain[i] = byte(rand.IntN(256)) //nolint:gosec // any bytes
+		plain[i] = byte(rand.IntN(256))
 	}
 	var sealed bytes.Buffer
 	w, err := sealer.Seal(&sealed, []byte("context"))

@@ -65,33 +65,30 @@ func MigrateDown(ctx context.Context, url string) error {
 
 // Newest is the number of the last migration that this binary carries.
 func Newest() (uint, error) {
-	_, files, err := after(migrations.FS, 0)
+	files, err := after(migrations.FS, 0)
 	if err != nil || len(files) == 0 {
 		return 0, err
 	}
 	return numberOf(files[len(files)-1])
 }
 
-// after is the number of the first migration after a version, and the files of it and all later ones.
-func after(from fs.FS, version uint) (next uint, files []string, err error) {
+// after are the files of all migrations after a version.
+func after(from fs.FS, version uint) (files []string, err error) {
 	names, err := fs.Glob(from, "*.up.sql")
 	if err != nil {
-		return 0, nil, fmt.Errorf("reading the embedded migrations: %w", err)
+		return nil, fmt.Errorf("reading the embedded migrations: %w", err)
 	}
 	slices.Sort(names)
 	for _, name := range names {
 		n, err := numberOf(name)
 		if err != nil {
-			return 0, nil, err
+			return nil, err
 		}
 		if n > version {
 			files = append(files, name)
 		}
 	}
-	if len(files) > 0 {
-		next, err = numberOf(files[0])
-	}
-	return next, files, err
+	return files, nil
 }
 
 func numberOf(file string) (uint, error) {
@@ -144,13 +141,13 @@ func (m *migrator) up(ctx context.Context) error {
 			return err
 		}
 		if dirty {
-			return migrate.ErrDirty{Version: int(version)} //nolint:gosec // numbers of files
+			return migrate.ErrDirty{Version: int(version)}
 		}
-		_, files, err := after(m.files, version)
+		files, err := after(m.files, version)
 		if err != nil || len(files) == 0 {
 			return err
 		}
-		before := int(version) //nolint:gosec // numbers of files
+		before := int(version)
 		if version == 0 {
 			before = database.NilVersion
 		}

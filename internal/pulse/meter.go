@@ -91,7 +91,7 @@ func (g *grown[K, V]) all() map[K]V {
 // most bounds what a map may grow to: names come from what is published and from the table of codes.
 const most = 10_000
 
-func (g *grown[K, V]) get(key K, make func() V) (v V, ok bool) {
+func (g *grown[K, V]) get(key K, begin func() V) (v V, ok bool) {
 	if v, ok := g.all()[key]; ok {
 		return v, true
 	}
@@ -107,7 +107,7 @@ func (g *grown[K, V]) get(key K, make func() V) (v V, ok bool) {
 	if next == nil {
 		next = map[K]V{}
 	}
-	v = make()
+	v = begin()
 	next[key] = v
 	g.known.Store(&next)
 	return v, true

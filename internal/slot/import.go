@@ -22,8 +22,14 @@ import (
 
 // importColumns are those of a list of slots.
 var importColumns = []table.Column{
-	{Name: "site_id"}, {Name: "date"}, {Name: "from"}, {Name: "to"}, {Name: "capacity", Number: true},
-	{Name: "state", Optional: true}, {Name: "cohort", Optional: true}, {Name: "shared_at", Optional: true},
+	{Name: "site_id"},
+	{Name: "date"},
+	{Name: "from"},
+	{Name: "to"},
+	{Name: "capacity", Number: true},
+	{Name: "state", Optional: true},
+	{Name: "cohort", Optional: true},
+	{Name: "shared_at", Optional: true},
 }
 
 // listReader reads the rows of a list of slots.

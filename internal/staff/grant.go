@@ -67,8 +67,8 @@ func granted(mappings []Mapping, groups []string) (all []Grant) {
 
 // texts reads a claim that is a text or a list of them; a name with dots leads into objects, as Keycloak's realm_access.roles.
 func texts(claims map[string]any, name string) (all []string) {
-	value, found := any(nil), false
-	if value, found = claims[name]; !found {
+	value, found := claims[name]
+	if !found {
 		value = any(claims)
 		for part := range strings.SplitSeq(name, ".") {
 			inner, _ := value.(map[string]any)

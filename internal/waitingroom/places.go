@@ -146,7 +146,7 @@ func (g *gatherer) take(ctx context.Context, person uuid.UUID, forDraw bool) (Pl
 	g.waiting = append(g.waiting, w)
 	if !g.busy {
 		g.busy = true
-		go g.work()
+		go g.work() //nolint:gosec // for everybody who waits, not for this request
 	}
 	g.mu.Unlock()
 	select {

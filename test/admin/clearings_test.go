@@ -187,7 +187,10 @@ func TestWhoBookedLastLosesFirstAndNobodyIsCancelledUnasked(t *testing.T) {
 
 	path := "/admin/v1/campaigns/" + s.Campaign + "/clearings"
 	for _, wrong := range []map[string]any{
-		{}, {"date": dayN}, {"site_id": jaritest.Island}, {"site_id": jaritest.Island, "date": "2021-07-28"},
+		{},
+		{"date": dayN},
+		{"site_id": jaritest.Island},
+		{"site_id": jaritest.Island, "date": "2021-07-28"},
 		{"slots": []any{map[string]any{"slot_id": slot, "capacity": 1}, map[string]any{"slot_id": slot, "capacity": 2}}},
 	} {
 		do(t, s, key, http.MethodPost, path, wrong).Want(t, http.StatusBadRequest, fault.CodeInvalidRequest)

@@ -139,9 +139,9 @@ func TestTheDeskKnowsWhoIsRegisteredAlready(t *testing.T) {
 	other.BirthDate, other.Phone = c.BirthDate, "02-123-4567"
 	d.register(t, &other).Want(t, http.StatusBadRequest, fault.CodePhoneUnsupported)
 	// The rules are everybody's.
-	late, lateID := d.Stranger(jaritest.BornForF2), ""
+	late := d.Stranger(jaritest.BornForF2)
 	d.register(t, late).Want(t, http.StatusCreated).Into(t, &p)
-	lateID = p.PersonId
+	lateID := p.PersonId
 	refused := d.book(t, lateID, d.Slot(t, jaritest.SiteOfMany, jaritest.FirstDay)).Want(t, http.StatusForbidden, fault.CodeNotEligible).Problem(t)
 	if refused.Decision == nil || refused.Decision.Next == nil {
 		t.Errorf("the desk can't say from when on: %+v", refused)

@@ -27,16 +27,17 @@ func said(t *testing.T, steps []httpapi.FunnelStep, name string) string {
 		if string(s.Step) != name {
 			continue
 		}
-		text := fmt.Sprintf("%d asked, %d got it", s.Requests, s.Succeeded)
+		var text strings.Builder
+		fmt.Fprintf(&text, "%d asked, %d got it", s.Requests, s.Succeeded)
 		for _, n := range []struct {
 			of    string
 			count *int64
 		}{{"people asking", s.PeopleAsking}, {"people", s.People}, {"phones", s.Phones}, {"blocks", s.AddressBlocks}} {
 			if n.count != nil {
-				text += fmt.Sprintf(", %d %s", *n.count, n.of)
+				fmt.Fprintf(&text, ", %d %s", *n.count, n.of)
 			}
 		}
-		return text
+		return text.String()
 	}
 	t.Fatalf("no step %s", name)
 	return ""

@@ -3,6 +3,7 @@ package admin_test
 import (
 	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -184,6 +185,7 @@ func TestASecondPersonSignsAListOff(t *testing.T) {
 	do(t, s, o.editor, http.MethodDelete, "/admin/v1/lists/doctors", nil).Want(t, http.StatusNotFound, fault.CodeListNotFound)
 }
 
+//nolint:paralleltest // they are about the same lists, one after the other
 func TestKnownFailuresOfLists(t *testing.T) {
 	t.Parallel()
 	s := jaritest.Start(t)
@@ -207,7 +209,7 @@ func TestKnownFailuresOfLists(t *testing.T) {
 		)).Want(t, http.StatusConflict, fault.CodeRowsRefused).Problem(t)
 		var told []string
 		for _, row := range p.RefusedRows.Named {
-			told = append(told, fmt.Sprintf("%d", row.Line))
+			told = append(told, strconv.Itoa(row.Line))
 			if strings.Contains(row.Problem, "길") {
 				t.Errorf("a fault repeats the row: %s", row.Problem)
 			}
@@ -226,7 +228,7 @@ func TestKnownFailuresOfLists(t *testing.T) {
 		for i := range people {
 			rest := fmt.Sprintf(",홍길동,1967-01-01,010-2000-%04d", i)
 			right = append(right, fmt.Sprintf("%06d", 1+i*7)+rest)
-			spoilt = append(spoilt, fmt.Sprint(1+i*7)+rest)
+			spoilt = append(spoilt, strconv.Itoa(1+i*7)+rest)
 		}
 		file := strings.Join(spoilt, "\n")
 		importing(t, s, o.editor, "district", "", file).Want(t, http.StatusBadRequest, fault.CodeInvalidRequest)

@@ -39,7 +39,7 @@ func listen(t *testing.T, s *jaritest.Server, key, query string, header ...strin
 	for i := 0; i+1 < len(header); i += 2 {
 		r.Header.Set(header[i], header[i+1])
 	}
-	answer, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}).Do(r)
+	answer, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}).Do(r) //nolint:bodyclose // the stream is closed with the test
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"mime/multipart"
 	"net/http"
@@ -155,7 +156,7 @@ func TestAListComesInEveryForm(t *testing.T) {
 		if err == nil {
 			_, err = part.Write(content)
 		}
-		if err = w.Close(); err != nil {
+		if err := errors.Join(err, w.Close()); err != nil {
 			t.Fatal(err)
 		}
 		q := jaritest.CSV(path, b.String())

@@ -57,7 +57,7 @@ func findChromium(t *testing.T) string {
 func startChromium(t *testing.T) *chromium {
 	t.Helper()
 	// Not t.TempDir: the browser's helpers may still write when it has ended.
-	profile, err := os.MkdirTemp("", "jari-chromium-")
+	profile, err := os.MkdirTemp("", "jari-chromium-") //nolint:usetesting // see above
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -85,7 +85,11 @@ func TestMigrationUnderLoad(t *testing.T) {
 				began := time.Now()
 				got = s.Send(t, q)
 				took := int64(time.Since(began))
-				for old := longest.Load(); took > old && !longest.CompareAndSwap(old, took); old = longest.Load() {
+				for {
+					old := longest.Load()
+					if took <= old || longest.CompareAndSwap(old, took) {
+						break
+					}
 				}
 				if got.Status == want {
 					return got

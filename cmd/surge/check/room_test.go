@@ -55,7 +55,7 @@ func line() RoomFacts {
 			l.State = "drawing"
 		}
 		if n >= 40 {
-			l.State, l.Serving = "open", uint64(min(3, (n-40)/3)) //nolint:gosec // small
+			l.State, l.Serving = "open", uint64(min(3, (n-40)/3))
 		}
 		facts.Looks = append(facts.Looks, l)
 	}

@@ -59,7 +59,7 @@ func (r *Rig) StartEdge(ctx context.Context, folder string, server *Process) (*E
 			return nil, fmt.Errorf("%s should say %q once", name, swap[0])
 		}
 		changed := strings.Replace(string(content), swap[0], swap[1], 1)
-		if err := os.WriteFile(filepath.Join(prefix, name), []byte(changed), 0o600); err != nil {
+		if err := os.WriteFile(filepath.Join(prefix, name), []byte(changed), 0o600); err != nil { //nolint:gosec // names of this file
 			return nil, fmt.Errorf("writing the edge's configuration: %w", err)
 		}
 	}

@@ -38,7 +38,7 @@ func (p Poll) Far(random float64) time.Duration { return seconds(p.Most * (1 + p
 
 // Backoff is how long to wait after so many failures in a row, from 1: longer each time, and not less than the server asked for.
 func (p Poll) Backoff(failures int, retryAfter time.Duration, random float64) time.Duration {
-	wait := min(p.Most, p.Least*float64(uint64(1)<<min(failures-1, 10))) * (1 + p.Jitter*(2*random-1)) //nolint:gosec // from 0 to 10
+	wait := min(p.Most, p.Least*float64(uint64(1)<<min(failures-1, 10))) * (1 + p.Jitter*(2*random-1))
 	return max(seconds(wait), time.Duration(float64(retryAfter)*(1+p.Jitter*random)))
 }
 
