@@ -351,13 +351,22 @@ func (a *adminOperation) paging() adminPage {
 		if item, ok := in.schema.Extensions["x-jari-next-page"].(string); ok {
 			return adminPage{parameter: in.name, item: item}
 		}
-		for _, next := range []string{"next_" + in.name, "next"} {
-			if _, has := members[next]; has && (next != "next" || slices.Contains([]string{"cursor", "after", "before", "from", "page"}, in.name)) {
-				return adminPage{parameter: in.name, next: next}
-			}
+		if next := "next_" + in.name; has(members, next) {
+			return adminPage{parameter: in.name, next: next}
+		}
+	}
+	// From the plainest to one that a list may have for something else: the first of its days.
+	for _, name := range []string{"cursor", "after", "before", "page", "from"} {
+		if has(members, "next") && slices.ContainsFunc(a.inputs, func(in adminInput) bool { return in.place == inQuery && in.name == name }) {
+			return adminPage{parameter: name, next: "next"}
 		}
 	}
 	return adminPage{}
+}
+
+func has[V any](members map[string]V, name string) bool {
+	_, ok := members[name]
+	return ok
 }
 
 // Flags that commands have besides those of the contract.

@@ -88,7 +88,7 @@ func TestTheReportOfARoomIsOfTheRightParts(t *testing.T) {
 	}
 	tooMuch := 17.
 	for name, bad := range map[string]roomReport{
-		"a place that was lost": {Given: 2, Rows: 1}, "an edge that asks for everybody": {OriginMost: 3},
+		"a place that was lost": {Given: 2, Rows: 1}, "an edge that asks for everybody": {OriginMost: 3.5},
 		"people in memory": {ServerBytesPerPerson: &tooMuch}, "people in Redis": {RedisBytesPerPerson: 17},
 	} {
 		if bad.judge() == nil {
