@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"path"
 	"reflect"
 	"slices"
@@ -118,7 +119,7 @@ func (w *world) subject(t *testing.T, o jaritest.Operation, x example) (subject,
 	if err := s.saysEnough(body != nil || x.prepare != nil); err != nil {
 		return s, err
 	}
-	s.right = jaritest.JSON(o.Method, path, body)
+	s.right = jaritest.JSON(o.Method, path+s.query(), body)
 	for _, p := range s.spec.Parameters { // such as If-Match, which prepare knows
 		if value, known := s.values[p.Value.Name]; known && p.Value.In == openapi3.ParameterInHeader {
 			s.right = s.right.With(p.Value.Name, value)
@@ -133,6 +134,20 @@ func (w *world) subject(t *testing.T, o jaritest.Operation, x example) (subject,
 		s.right = s.right.With("Authorization", "Bearer "+s.by.Session)
 	}
 	return s, nil
+}
+
+// query is what a right request can't do without.
+func (s subject) query() string {
+	query := url.Values{}
+	for _, p := range s.spec.Parameters {
+		if p.Value.In == openapi3.ParameterInQuery && p.Value.Required {
+			query.Set(p.Value.Name, s.values[p.Value.Name])
+		}
+	}
+	if len(query) == 0 {
+		return ""
+	}
+	return "?" + query.Encode()
 }
 
 // saysEnough refuses an example that leaves out what only somebody who knows the operation can say.
@@ -171,7 +186,7 @@ func (w *world) elsewhere(t *testing.T, s subject) jaritest.Request {
 		t.Fatal(err)
 	}
 	q := s.right
-	q.Path = path
+	q.Path = path + s.query()
 	if s.operation.Guard == "admitted" {
 		q = replace(q, "Jari-Admission", w.seal(t, w.Tokens(t), "Admission", s.by, func(v reflect.Value) {
 			v.FieldByName("Campaign").SetString(w.other)

@@ -68,26 +68,6 @@ var everyMethod = []string{
 	http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodTrace, "PROPFIND", "BREW",
 }
 
-// served tells whether a path without parameters is, with this method, one with a parameter: a slot could be called import.
-func served(t *testing.T, paths map[string]bool, method, path string) bool {
-	t.Helper()
-	for other := range paths {
-		like := strings.Split(other, "/")
-		parts := strings.Split(path, "/")
-		if other == path || len(like) != len(parts) || !jaritest.Methods(t, other)[method] {
-			continue
-		}
-		same := true
-		for i := range like {
-			same = same && (like[i] == parts[i] || strings.HasPrefix(like[i], "{"))
-		}
-		if same {
-			return true
-		}
-	}
-	return false
-}
-
 func TestNoOtherMethodIsServed(t *testing.T) {
 	t.Parallel()
 	s := jaritest.Start(t)
@@ -101,7 +81,7 @@ func TestNoOtherMethodIsServed(t *testing.T) {
 	for path := range paths {
 		allowed := jaritest.Methods(t, path)
 		for _, method := range everyMethod {
-			if allowed[method] || served(t, paths, method, path) {
+			if allowed[method] || jaritest.LikeAnother(t, method, path) {
 				continue
 			}
 			got := c.Do(t, method, fill(s, path), nil)

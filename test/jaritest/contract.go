@@ -229,3 +229,23 @@ func Methods(t testing.TB, path string) map[string]bool {
 	}
 	return methods
 }
+
+// LikeAnother tells whether a path reads, with this method, as another one's: slots/import as the slot that is called import.
+func LikeAnother(t testing.TB, method, path string) bool {
+	t.Helper()
+	parts := strings.Split(path, "/")
+	for other, item := range Document(t).Paths.Map() {
+		like := strings.Split(other, "/")
+		if other == path || len(like) != len(parts) || item.GetOperation(method) == nil {
+			continue
+		}
+		same := true
+		for i := range like {
+			same = same && (like[i] == parts[i] || strings.HasPrefix(like[i], "{"))
+		}
+		if same {
+			return true
+		}
+	}
+	return false
+}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"maps"
 	"net/http"
 	"sync"
 	"sync/atomic"
@@ -75,9 +76,12 @@ func TestGoodClientsComeInOnABadNetwork(t *testing.T) {
 		defer mu.Unlock()
 		return len(positions) == len(people)
 	})
+	mu.Lock()
+	computed := maps.Clone(positions)
+	mu.Unlock()
 	for i, c := range people {
-		if said := step(t, c).Room.Position; said == nil || uint64(*said) != positions[i] {
-			t.Errorf("computed %d, and the server says %v", positions[i], said)
+		if said := step(t, c).Room.Position; said == nil || uint64(*said) != computed[i] {
+			t.Errorf("computed %d, and the server says %v", computed[i], said)
 		}
 	}
 	opened.Store(true)
