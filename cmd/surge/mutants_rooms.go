@@ -5,6 +5,8 @@ const (
 	fileStore     = "internal/waitingroom/store.go"
 	fileRooms     = "internal/waitingroom/postgres.go"
 	fileRoom      = "internal/waitingroom/room.go"
+	fileCodes     = "internal/waitingroom/codes.go"
+	fileAnnounce  = "internal/waitingroom/announce.go"
 	fileRoomTable = "migrations/000015_rooms.up.sql"
 	pkgWaiting    = "./internal/waitingroom"
 	pkgJourney    = "./test/journey"
@@ -73,6 +75,21 @@ var roomMutants = []mutant{
 		name:  "who isn't called comes in",
 		edits: []edit{{fileAdmission, "	if position >= v.Serving {\n		return Admission{}, s.notYet(v, &position)", "	if position >= v.Serving+50 {\n		return Admission{}, s.notYet(v, &position)"}},
 		cells: []string{"room"},
+	},
+	{
+		name:  "one person types in a draw's value twice",
+		edits: []edit{{fileAnnounce, "		case mine:\n", "		case mine && !same:\n"}},
+		tests: []mutantTest{{pkgWaiting, "TestAnotherValueTakesTheSourcesPlace"}},
+	},
+	{
+		name:  "the dial turns nothing",
+		edits: []edit{{fileRoom, "	if v.Room.Rate != nil {\n", "	if v.Room.Rate != nil && v.Room.OpenMS < 0 {\n"}},
+		tests: []mutantTest{{pkgWaiting, "TestTheDialCountsAtTheNextStepAndLook"}},
+	},
+	{
+		name:  "who is called waits for a code behind everybody",
+		edits: []edit{{fileCodes, "	if first {\n		p, err = s.firstPlace(", "	if first && w.Ticket == \"\" {\n		p, err = s.firstPlace("}},
+		tests: []mutantTest{{pkgWaiting, "TestWhoIsCalledWhileWaitingForACodeIsToldToAskAgain"}},
 	},
 	{
 		name:  "an instance that doesn't know of the freeze tells positions",

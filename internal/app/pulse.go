@@ -48,11 +48,15 @@ func (a *App) roomsNow(ctx context.Context) (all []pulse.Room) {
 		return nil // nothing is published, or not known yet
 	}
 	for _, r := range rooms {
-		all = append(all, pulse.Room{
+		room := pulse.Room{
 			Room: r.Room, Campaign: r.Campaign, State: string(r.State), Rate: r.Rate, MaxActive: r.MaxActive,
 			Registered: int64(r.Registered), Issued: int64(r.Issued), Serving: int64(r.Serving), //nolint:gosec // counted by Postgres
 			LateIssued: int64(r.LateIssued), LateServing: int64(r.LateServing), Inside: r.Inside, Led: r.Led, //nolint:gosec // the same
-		})
+		}
+		if r.Draw != nil {
+			room.DrawLate, room.DrawOverdue = r.Draw.Late, r.Draw.Overdue
+		}
+		all = append(all, room)
 	}
 	return all
 }
@@ -104,6 +108,8 @@ var (
 	roomState       = described("jari_room_state", "1 for the state that a waiting room is in.", "room", "state")
 	roomLed         = described("jari_room_led", "Whether an instance advances the room: 1 or 0.", "room")
 	roomNumbers     = described("jari_room_people", "People of a waiting room: registered, issued, serving, late_issued, late_serving, inside.", "room", "kind")
+	roomDrawLate    = described("jari_room_draw_late_seconds", "For how long the draw of a waiting room has waited for its value since the announced moment; 0 while nothing waits.", "room")
+	roomDrawOverdue = described("jari_room_draw_overdue", "Whether that is longer than JARI_DRAW_PATIENCE: 1 or 0.", "room")
 	roomCame        = described("jari_room_admissions_total", "People who came in by this instance.", "room")
 )
 
@@ -112,7 +118,7 @@ func (now) Describe(names chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		redisUp, redisSeconds, redisBusy, redisMemory, redisMemoryMost, redisPool, redisPoolMost, postgresUp, postgresConns, postgresMost,
 		rulesConfirmed, inside, insideMost, messagesWaiting, messagesOldest, messagesLine, messagesSettled, stepsAsked, stepsDone, refusals,
-		places, roomState, roomLed, roomNumbers, roomCame,
+		places, roomState, roomLed, roomNumbers, roomDrawLate, roomDrawOverdue, roomCame,
 	} {
 		names <- d
 	}
@@ -170,6 +176,8 @@ func (n now) Collect(metrics chan<- prometheus.Metric) {
 		for _, r := range c.Rooms {
 			gauge(roomState, 1, r.Room, r.State)
 			gauge(roomLed, oneIf(r.Led), r.Room)
+			gauge(roomDrawLate, r.DrawLate.Seconds(), r.Room)
+			gauge(roomDrawOverdue, oneIf(r.DrawOverdue), r.Room)
 			for kind, n := range map[string]int64{
 				"registered": r.Registered, "issued": r.Issued, "serving": r.Serving, "late_issued": r.LateIssued,
 				"late_serving": r.LateServing, "inside": int64(r.Inside),

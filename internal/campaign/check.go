@@ -23,6 +23,8 @@ type CheckOptions struct {
 	MaxEvaluations int64
 	// Production tells that citizens will rely on it: what is for development only is refused.
 	Production bool
+	// Now is when it is to be published, in shown time: what people rely on by then must stay. Zero is not at all.
+	Now time.Time
 }
 
 // CheckReport is what an administrator reads before publishing.
@@ -110,6 +112,10 @@ func Check(raw []byte, opts CheckOptions) (CheckReport, error) {
 		return r, r.Refusal()
 	}
 	if opts.Production && f.developmentOnly(c) {
+		r.Faults = f.faults
+		return r, r.Refusal()
+	}
+	if opts.Previous != nil && !opts.Now.IsZero() && f.losesDraw(c, opts.Previous, opts.Now) {
 		r.Faults = f.faults
 		return r, r.Refusal()
 	}

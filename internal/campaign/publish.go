@@ -162,7 +162,8 @@ func (s *Service) InProduction() { s.production = true }
 // Check reads a document and says what publishing it would do, compared with the newest published version of the
 // campaign that it names. The report says whether it may be published.
 func (s *Service) Check(raw []byte) CheckReport {
-	options := CheckOptions{Today: civil.Of(s.clock.Now(), time.UTC), Production: s.production}
+	now := s.clock.Now()
+	options := CheckOptions{Today: civil.Of(now, time.UTC), Production: s.production, Now: now}
 	var named struct {
 		Campaign string `json:"campaign"`
 	}

@@ -64,6 +64,30 @@ func (f *file) developmentOnly(c *Campaign) (found bool) {
 	return found
 }
 
+// losesDraw refuses what takes a room, or its draw, from those who have registered in it, and tells whether there was any:
+// they wait to be drawn, and nobody else could put them in order.
+func (f *file) losesDraw(c, before *Campaign, now time.Time) (found bool) {
+	for _, was := range before.Lines {
+		if was.Draw == nil || now.Before(was.RegistrationOpensAt) || !now.Before(was.ClosesAt) {
+			continue
+		}
+		is, kept := c.Line(was.FullID)
+		if kept && is.Draw != nil {
+			continue
+		}
+		found = true
+		path := "rooms"
+		for i, l := range c.Lines {
+			if l.FullID == was.FullID {
+				path = fmt.Sprintf("rooms[%d].draw", i)
+			}
+		}
+		f.refuse(path, "people register in the room %s since %s: it has to stay until it is over, with a draw",
+			was.Room.ID, was.RegistrationOpensAt.In(c.Location).Format(time.RFC3339))
+	}
+	return found
+}
+
 // roomID is the id of a room in addresses. Campaigns' ids have no dot.
 func roomID(campaign, room string) string { return campaign + "." + room }
 

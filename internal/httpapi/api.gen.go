@@ -217,6 +217,27 @@ func (e DecisionEligible) Valid() bool {
 	}
 }
 
+// Defines values for DrawStandingSource.
+const (
+	DrawStandingSourceAnnounced DrawStandingSource = "announced"
+	DrawStandingSourceDrand     DrawStandingSource = "drand"
+	DrawStandingSourceLocal     DrawStandingSource = "local"
+)
+
+// Valid indicates whether the value is a known member of the DrawStandingSource enum.
+func (e DrawStandingSource) Valid() bool {
+	switch e {
+	case DrawStandingSourceAnnounced:
+		return true
+	case DrawStandingSourceDrand:
+		return true
+	case DrawStandingSourceLocal:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for FunnelStepName.
 const (
 	FunnelStepNameAdmitted  FunnelStepName = "admitted"
@@ -1467,7 +1488,10 @@ type DeskPhone struct {
 // DeskPlace defines model for DeskPlace.
 type DeskPlace struct {
 	// Called Whether they can be booked now.
-	Called   bool   `json:"called"`
+	Called bool `json:"called"`
+
+	// Late Whether they were called, didn't come within the grace and wait in the late lane: position and serving are those of that lane.
+	Late     *bool  `json:"late,omitempty"`
 	PersonId string `json:"person_id"`
 
 	// Position Once the draw has been made.
@@ -1531,6 +1555,28 @@ type DrawAnnounced struct {
 	// Made Whether the draw is made now; otherwise another administrator has to type in the same.
 	Made bool `json:"made"`
 }
+
+// DrawStanding How far the draw is; left out in a room without one. A room doesn't open before its draw is made.
+type DrawStanding struct {
+	// LateSeconds For how long the value has been waited for since then; 0 before, and once the draw is made.
+	LateSeconds int  `json:"late_seconds"`
+	Made        bool `json:"made"`
+
+	// Overdue That is longer than JARI_DRAW_PATIENCE: two administrators may type in another public value.
+	Overdue bool `json:"overdue"`
+
+	// Proposed One administrator has typed in a value; a second person has to.
+	Proposed bool `json:"proposed"`
+
+	// Source Left out where what is published now has no draw, and people have registered.
+	Source *DrawStandingSource `json:"source,omitempty"`
+
+	// ValueAt The moment that was announced for its value.
+	ValueAt time.Time `json:"value_at"`
+}
+
+// DrawStandingSource Left out where what is published now has no draw, and people have registered.
+type DrawStandingSource string
 
 // DrawValue defines model for DrawValue.
 type DrawValue struct {
@@ -1831,6 +1877,12 @@ type LiveRefusal struct {
 type LiveRoom struct {
 	AdmittedPerSecond float64 `json:"admitted_per_second"`
 
+	// DrawLateSeconds For how long the draw has waited for its value; left out while nothing waits.
+	DrawLateSeconds *int `json:"draw_late_seconds,omitempty"`
+
+	// DrawOverdue Whether that is longer than JARI_DRAW_PATIENCE.
+	DrawOverdue *bool `json:"draw_overdue,omitempty"`
+
 	// Inside Left out while it can't be counted.
 	Inside      *int  `json:"inside,omitempty"`
 	Issued      int64 `json:"issued"`
@@ -2037,6 +2089,9 @@ type MyCampaignStep string
 
 // MyRoom The room that leads to choosing, and where one stands in it.
 type MyRoom struct {
+	// Late Whether one was called, didn't come within the grace and waits in the late lane: position and serving are those of that lane.
+	Late *bool `json:"late,omitempty"`
+
 	// Line Whether people wait here. A room without a line admits at once.
 	Line bool `json:"line"`
 
@@ -2531,6 +2586,9 @@ type RoomList struct {
 type RoomStanding struct {
 	// CampaignId Empty for the room in front of sending codes.
 	CampaignId string `json:"campaign_id"`
+
+	// Draw How far the draw is; left out in a room without one. A room doesn't open before its draw is made.
+	Draw *DrawStanding `json:"draw,omitempty"`
 
 	// Inside People with a living admission; left out while it can't be counted.
 	Inside      *int  `json:"inside,omitempty"`

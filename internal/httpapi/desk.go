@@ -102,6 +102,9 @@ func (s *Server) TakePlaceFor(ctx context.Context, r TakePlaceForRequestObject) 
 		position := int64(*turn.Position) //nolint:gosec // counted by Postgres
 		place.Position = &position
 	}
+	if turn.Late {
+		place.Late = &turn.Late
+	}
 	return place, nil
 }
 

@@ -216,6 +216,9 @@ func liveCampaign(c pulse.CampaignNow) LiveCampaign {
 		if r.Inside >= 0 {
 			shown.Inside = &r.Inside
 		}
+		if late := int(r.DrawLate.Seconds()); late > 0 {
+			shown.DrawLateSeconds, shown.DrawOverdue = &late, &r.DrawOverdue
+		}
 		out.Rooms = append(out.Rooms, shown)
 	}
 	return out

@@ -254,6 +254,9 @@ func (s *Server) myRoom(ctx context.Context, c *campaign.Campaign, t token.Sessi
 		position := int64(*turn.Position) //nolint:gosec // counted by Postgres
 		mine.Position = &position
 	}
+	if turn.Late {
+		mine.Late = &turn.Late
+	}
 	if turn.Called {
 		return MyCampaignStepChoose, mine, nil
 	}
@@ -268,7 +271,7 @@ func (s *Server) ListRooms(ctx context.Context, _ ListRoomsRequestObject) (ListR
 	}
 	list := RoomList{Rooms: []RoomStanding{}}
 	for _, r := range all {
-		list.Rooms = append(list.Rooms, standing(r))
+		list.Rooms = append(list.Rooms, s.standing(r))
 	}
 	return ListRooms200JSONResponse(list), nil
 }
@@ -279,7 +282,7 @@ func (s *Server) GetRoom(ctx context.Context, r GetRoomRequestObject) (GetRoomRe
 	if err != nil {
 		return nil, err
 	}
-	return GetRoom200JSONResponse(standing(now)), nil
+	return GetRoom200JSONResponse(s.standing(now)), nil
 }
 
 // TurnDial answers PATCH /admin/v1/rooms/{room}.
@@ -296,7 +299,7 @@ func (s *Server) TurnDial(ctx context.Context, r TurnDialRequestObject) (TurnDia
 		return nil, err
 	}
 	s.Log.Info("dial turned", "room", now.Room, "state", now.State, "rate", now.Rate, "max_active", now.MaxActive, "key", keyOf(ctx).ID)
-	return TurnDial200JSONResponse(standing(now)), nil
+	return TurnDial200JSONResponse(s.standing(now)), nil
 }
 
 // AnnounceValue answers PUT /admin/v1/rooms/{room}/draw.
@@ -313,7 +316,7 @@ func (s *Server) AnnounceValue(ctx context.Context, r AnnounceValueRequestObject
 	return AnnounceValue200JSONResponse{Made: made}, nil
 }
 
-func standing(r waitingroom.Standing) RoomStanding {
+func (s *Server) standing(r waitingroom.Standing) RoomStanding {
 	out := RoomStanding{
 		RoomId: r.Room, CampaignId: r.Campaign, State: RoomState(r.State), RatePerSecond: r.Rate, MaxActive: r.MaxActive,
 		Registered: int64(r.Registered), Issued: int64(r.Issued), Serving: int64(r.Serving), //nolint:gosec // counted by Postgres
@@ -324,6 +327,15 @@ func standing(r waitingroom.Standing) RoomStanding {
 	}
 	if r.Inside >= 0 {
 		out.Inside = &r.Inside
+	}
+	if d := r.Draw; d != nil {
+		out.Draw = &DrawStanding{
+			ValueAt: s.shown(d.ValueAt), Made: d.Made, LateSeconds: int(d.Late.Seconds()),
+			Overdue: d.Overdue, Proposed: d.Proposed,
+		}
+		if source := DrawStandingSource(d.Source); d.Source != waitingroom.NoDraw {
+			out.Draw.Source = &source
+		}
 	}
 	return out
 }

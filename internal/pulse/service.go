@@ -26,6 +26,9 @@ type Room struct {
 	LateServing           int64
 	Inside                int // −1 while it can't be counted
 	Led                   bool
+	// DrawLate is for how long the draw has waited for its value, DrawOverdue whether that is too long.
+	DrawLate    time.Duration
+	DrawOverdue bool
 	// Came is how many come in each second.
 	Came float64
 }

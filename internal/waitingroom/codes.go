@@ -30,6 +30,9 @@ const (
 	// latestForCodes is the latest at which whoever waits is told to ask again. It isn't how they learn of their turn, which
 	// the room's status says; but who is called in another room meanwhile goes first from then on.
 	latestForCodes = 10 * time.Minute
+	// calledSoonest is the soonest at which whoever waits for a code asks again because they are about to be called elsewhere,
+	// and the unit in which they are told: nobody learns a stranger's position by typing their data.
+	calledSoonest = 30 * time.Second
 )
 
 // CodesPlan is the room in front of a gateway that takes so many messages a second. Whoever is called may ask for codes as
@@ -90,6 +93,10 @@ func (s *Service) TurnToSend(ctx context.Context, w CodeWanted) (CodeTurn, error
 			return turn, err
 		}
 		frozen += v.Grace + v.codesIn(n)
+		// Whoever is called meanwhile goes first from their next asking on, so that they are told to ask then.
+		if called, will := calledIn(places); will && !n.Late {
+			err = e.After(min(e.RetryAfter, called))
+		}
 	}
 	if freezing := s.freeze(ctx, places, frozen); freezing != nil {
 		return CodeTurn{}, freezing
@@ -210,6 +217,28 @@ func (v *view) codesIn(n NotYourTurn) time.Duration {
 	}
 	const most = 24 * time.Hour
 	return time.Duration(math.Min(most.Seconds(), float64(ahead(*n.Position+1, n.Serving))/rate) * float64(time.Second))
+}
+
+// calledIn is about how long it takes until the first of these places is called that isn't yet; false if that can't be said.
+func calledIn(places []placeOf) (soon time.Duration, will bool) {
+	for _, p := range places {
+		position, drawn := p.position()
+		serving, rate := p.view.Serving, p.view.measured()
+		if dial, _ := p.view.controls(); rate == 0 {
+			rate = dial
+		}
+		if p.late {
+			serving, rate = p.view.LateServing, p.view.lateRate()
+		}
+		if !drawn || position < serving || p.view.State != Open || rate <= 0 {
+			continue
+		}
+		in := time.Duration(math.Min(latestForCodes.Seconds(), float64(ahead(position+1, serving))/rate) * float64(time.Second))
+		if in = (in + calledSoonest - 1).Truncate(calledSoonest); !will || in < soon {
+			soon, will = in, true
+		}
+	}
+	return max(soon, calledSoonest), will
 }
 
 // Sent counts a phone whose turn came as one that came.

@@ -33,6 +33,8 @@ type Standing struct {
 	LateIssued           uint64
 	Inside               int // as Redis counts; −1 if it can't now
 	Led                  bool
+	// Draw is nil in a room without one.
+	Draw *DrawStanding
 }
 
 // Rooms are all rooms, as operators see them.
@@ -70,6 +72,7 @@ func (s *Service) standing(ctx context.Context, v *view) Standing {
 	}
 	out.Rate, out.MaxActive = v.controls()
 	out.MessageKo, out.MessageEn = v.message()
+	out.Draw = s.drawStanding(v)
 	return out
 }
 
@@ -145,6 +148,8 @@ type Turn struct {
 	Position *uint64
 	Serving  uint64
 	Called   bool
+	// Late tells that the person was called, didn't come in time and waits in the late lane: position and serving are its.
+	Late bool
 	// From is when places are given, in shown time.
 	From time.Time
 }
@@ -170,6 +175,27 @@ func (s *Service) TurnOf(ctx context.Context, room string, person uuid.UUID) (Tu
 	if position, drawn := v.position(p.Behind, p.Number); drawn {
 		t.Position = &position
 		t.Called = position < v.Serving
+		if t.Called && !v.inGrace(false, position, p.AtMS) {
+			return s.lateTurn(ctx, v, person, t)
+		}
+	}
+	return t, nil
+}
+
+// lateTurn is the turn of somebody whose grace is over. Who has a number in the late lane and isn't called there waits; all
+// others may come, if only to be given a number.
+func (s *Service) lateTurn(ctx context.Context, v *view, person uuid.UUID, t Turn) (Turn, error) {
+	now := s.Clock.Real()
+	if since, inside := s.Presence.Since(ctx, v.ID, person, now); inside && now.Before(s.until(since)) {
+		return t, nil
+	}
+	var number uint64
+	err := s.Pool.QueryRow(ctx, `SELECT number FROM late_places WHERE room_no = $1 AND person_id = $2`, v.No, person).Scan(&number)
+	if err != nil && !isNoRows(err) {
+		return t, postgres.Unreachable(fmt.Errorf("reading a late place: %w", err))
+	}
+	if err == nil && number >= v.LateServing {
+		t.Called, t.Late, t.Position, t.Serving = false, true, &number, v.LateServing
 	}
 	return t, nil
 }

@@ -92,7 +92,7 @@ func (l *Leader) Step(ctx context.Context) error {
 			return l.transit(ctx, r, Open)
 		}
 	case Registering:
-		if !now.Before(plan.FreezesAt) {
+		if freezes := plan.FreezesAt; (freezes.IsZero() && begun) || (!freezes.IsZero() && !now.Before(freezes)) {
 			return l.transit(ctx, r, Drawing)
 		}
 	case Drawing:

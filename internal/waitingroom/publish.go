@@ -78,9 +78,13 @@ func (l *Leader) draw(ctx context.Context, p Plan, r *Room) (done bool, err erro
 	if r.N() == 0 || len(r.Seed) > 0 {
 		return true, nil
 	}
-	source, ok := l.Values[p.Draw]
+	from := p.Draw
+	if r.DrawSource != nil {
+		from = Source(*r.DrawSource) // what was announced with the root counts, whatever is published of the room since
+	}
+	source, ok := l.Values[from]
 	if !ok {
-		return false, fmt.Errorf("this deployment takes no value from the source %q", p.Draw)
+		return false, fmt.Errorf("this deployment takes no value from the source %q", from)
 	}
 	if len(r.Root) == 0 {
 		return false, l.publish(ctx, source, p, r)

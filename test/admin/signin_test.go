@@ -17,16 +17,19 @@ import (
 // signInServer is a server whose administrators sign in at a provider.
 func signInServer(t *testing.T, p *oidctest.Provider, more ...string) *jaritest.Server {
 	t.Helper()
+	return jaritest.Start(t, signInOptions(p, more...)...)
+}
+
+func signInOptions(p *oidctest.Provider, more ...string) (options []jaritest.Option) {
 	all := append([]string{
 		"JARI_ADMIN_OIDC_ISSUER", p.Issuer, "JARI_ADMIN_OIDC_CLIENT_ID", oidctest.ClientID,
 		"JARI_ADMIN_OIDC_CLIENT_SECRET", oidctest.ClientSecret, "JARI_ADMIN_OIDC_REDIRECT_URL", oidctest.RedirectURL,
 		"JARI_ADMIN_OIDC_ROLES", "owner=heads;publisher=editors-in-chief;operator=night;clinic/" + jaritest.Small + "/" + jaritest.SiteOfOne + "=nurses;clinic/" + jaritest.Small + "/nowhere=ghosts",
 	}, more...)
-	var options []jaritest.Option
 	for i := 0; i < len(all); i += 2 {
 		options = append(options, jaritest.WithEnvironment(all[i], all[i+1]))
 	}
-	return jaritest.Start(t, options...)
+	return options
 }
 
 // member is somebody at the provider.

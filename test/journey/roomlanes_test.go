@@ -138,6 +138,15 @@ func TestWhoComesLateGoesThroughTheLateLane(t *testing.T) {
 			t.Errorf("two people are late with the number %d", first)
 		}
 		numbers[first] = true
+		// A new browser is told the same: that they wait, and where.
+		for _, on := range []*jaritest.Server{s, other} {
+			on.Refresh(t)
+			at := step(t, c.At(on))
+			waits := at.Room.Late != nil && *at.Room.Late && *at.Room.Position == first && *at.Room.Serving <= first
+			if waits != (at.Step == httpapi.MyCampaignStepWait) || (!waits && status(t, on).LateServing <= first) {
+				t.Errorf("who is late with the number %d is told %s and %+v", first, at.Step, at.Room)
+			}
+		}
 	}
 	// Told by the one, let in by the other; nobody goes back to the end.
 	for i, c := range people[1:] {
