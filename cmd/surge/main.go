@@ -28,7 +28,7 @@ type benchCommands struct {
 	Booking  benchBooking  `cmd:"" help:"Bookings per second, held and confirmed over HTTP and written to disk, against a server that does nothing and one that locks a row per booking; latencies; and what each process used."`
 	Reads    benchReads    `cmd:"" help:"Public documents per second while bookings change what they say, against a server that does nothing; with a thousand slots and with a million; what stores are asked; and how old is what is shown."`
 	Room     benchRoom     `cmd:"" help:"What waiting costs: the status and tickets against a server that does nothing, memory with up to ten million people in the line, and what comes through the edge."`
-	Import   benchImport   `cmd:"" help:"How long importing sites and slots takes, and generating slots, over HTTP: tried and applied, against COPY alone of as many rows; and the server's memory."`
+	Import   benchImport   `cmd:"" help:"How long importing sites, slots and lists of people takes, and generating slots, over HTTP: tried and applied, against COPY alone of as many rows; what each used; and the server's memory."`
 	Overload benchOverload `cmd:"" help:"What is still booked, and how fast, when 10, 20 and 30 times as much is asked as can be done, and how soon everything is as before."`
 }
 

@@ -181,3 +181,18 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+func TestADateIsWrittenLikeItsString(t *testing.T) {
+	t.Parallel()
+	for _, d := range []Date{{}, {Year: 999, Month: 1, Day: 2}, {Year: 10_000, Month: 1, Day: 2}, {Year: 2021, Month: 13, Day: 1}, {Year: 2021, Month: 1, Day: 32}, {Year: -5, Month: 1, Day: 1}} {
+		if got := Text(d); got != d.String() {
+			t.Errorf("%q, and its String is %q", got, d)
+		}
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		d := FromDayNumber(rapid.Int32Range(-800_000, 3_000_000).Draw(t, "day"))
+		if got := Text(d); got != d.String() {
+			t.Fatalf("%q, and its String is %q", got, d)
+		}
+	})
+}

@@ -167,6 +167,31 @@ func TestTheFoldedNameIsTheSameForEverySpelling(t *testing.T) {
 	}
 }
 
+// What is read in a short way is read as the long way reads it, which a blank at the end asks for.
+func TestWhatHasOneSpellingIsReadAtOnce(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		text := rapid.OneOf(
+			rapid.StringMatching(`[가-힣]{1,110}`), rapid.StringMatching(`[가-힣ㄱ-ㅣᄀ-ᇿ各A ]{1,6}`), rapid.StringMatching(`[0-9]{1,70}`),
+			rapid.StringMatching(`[0-9０-９٣a-]{0,6}`), rapid.String(),
+		).Draw(t, "text")
+		name, problem := readName(text)
+		if longName, longProblem := readName(text + " "); name != longName || problem != longProblem {
+			t.Fatalf("the name %q: %q, %q; the long way %q, %q", text, name, problem, longName, longProblem)
+		}
+		if short, long := NormaliseName(text), NormaliseName(text+" "); short != long {
+			t.Fatalf("%q normalises to %q, and the long way to %q", text, short, long)
+		}
+		if short, long := folded(text), folded(text+" "); short != long {
+			t.Fatalf("%q folds to %q, and the long way to %q", text, short, long)
+		}
+		number, problem := readNumber(text)
+		if longNumber, longProblem := readNumber(text + " "); number != longNumber || problem != longProblem {
+			t.Fatalf("the number %q: %q, %q; the long way %q, %q", text, number, problem, longNumber, longProblem)
+		}
+	})
+}
+
 func TestClaimsThatCantBeTrueAreRefusedByField(t *testing.T) {
 	t.Parallel()
 	today := civil.Date{Year: 2021, Month: time.July, Day: 19}

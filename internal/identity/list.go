@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"unicode"
 	"unicode/utf8"
 
 	"jari/internal/civil"
@@ -131,7 +130,7 @@ func (s listReader) number(text string) (number, problem string, err error) {
 		}
 		return "", "", nil
 	}
-	if !allDigits(number) {
+	if !digitsAlone(number) {
 		if s.digits != nil && *s.digits > 0 {
 			return "", fmt.Sprintf("must be %d digits", *s.digits), nil
 		}
@@ -150,10 +149,6 @@ func (s listReader) number(text string) (number, problem string, err error) {
 
 // maxSubjectRunes is how long OpenID Connect lets a provider call somebody.
 const maxSubjectRunes = 255
-
-func allDigits(text string) bool {
-	return strings.IndexFunc(text, func(r rune) bool { return !unicode.IsDigit(r) || r > unicode.MaxASCII }) < 0
-}
 
 // hashed is what is kept of a row.
 func (s *Service) hashed(list string, c Claims) (e ListEntry, err error) {
@@ -184,7 +179,7 @@ func entryParts(c Claims) []string {
 	if c.Number != "" {
 		return []string{"number", c.Number}
 	}
-	return []string{"self", folded(c.Name), c.BirthDate.String()}
+	return []string{"self", folded(c.Name), civil.Text(c.BirthDate)}
 }
 
 // entry is the keyed hash that finds an entry of a list.

@@ -8,6 +8,7 @@ import (
 	"io"
 	"iter"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -143,6 +144,83 @@ func TestAListIsImportedWholeOrNotAtAll(t *testing.T) {
 	if n := d.number(`SELECT count(*) FROM audit_entries WHERE act = 'list.sign_off'`); n != 3 {
 		t.Errorf("%d entries of the audit", n)
 	}
+}
+
+// A file is hashed in portions on several processors; what is said of it is in its order all the same.
+func TestAListOfManyPortionsIsOneList(t *testing.T) {
+	t.Parallel()
+	d := setup(t)
+	row := func(i int) ListRow {
+		return ListRow{Line: i + 2, Name: "홍길동", BirthDate: "1967-01-01", Phone: fmt.Sprintf("010-2000-%04d", i)}
+	}
+	var good, bad []ListRow
+	for i := range 5*portionRows + 7 {
+		good = append(good, row(i))
+		one := row(i)
+		switch i % 1000 {
+		case 100:
+			one.BirthDate = "1967-02-30"
+		case 900:
+			one.Phone = row(3).Phone
+		}
+		bad = append(bad, one)
+	}
+	_, err := d.stage("many", bad...)
+	wrong := faultsOf(t, err)
+	var told []string
+	for _, f := range wrong.Faults {
+		told = append(told, fmt.Sprint(f.Line, " ", f.Column, f.Problem))
+	}
+	const date, same = "birth_dateisn't a date such as 1967-03-09 that exists", "is the same entry as line 5"
+	want := []string{"102 " + date, "1102 " + date, "2102 " + date, "902 " + same, "1902 " + same}
+	if !slices.Equal(told, want) || wrong.Count != len(want) || wrong.Rows != len(bad) {
+		t.Errorf("%d faults in %d rows: %q", wrong.Count, wrong.Rows, told)
+	}
+
+	first, err := d.stage("many", good...)
+	if err != nil || first.Entries != len(good) || first.Added != len(good) {
+		t.Fatalf("%+v, %v", first, err)
+	}
+	slices.Reverse(good)
+	again, err := d.stage("many", good...)
+	if err != nil || again.Checksum != first.Checksum {
+		t.Errorf("in another order: %+v, %v", again, err)
+	}
+	// What Postgres keeps says the same: the checksum is that of the rows by entry.
+	var kept string
+	if err := d.pool.QueryRow(t.Context(), `
+		SELECT left(encode(sha256(string_agg(entry || self_index || coalesce(phone_index, ''), '' ORDER BY entry)), 'hex'), 24)
+		FROM list_staged WHERE import_id = $1`, first.ID).Scan(&kept); err != nil || kept != first.Checksum {
+		t.Errorf("%s is staged and %s was shown: %v", kept, first.Checksum, err)
+	}
+	if _, err := d.SignOff(d.clerk(), "many", first.ID.String(), first.Checksum, "second"); err != nil {
+		t.Fatal(err)
+	}
+	if n := d.number(`SELECT count(*) FROM list_entries`); n != len(good) {
+		t.Errorf("%d entries", n)
+	}
+
+	// A file that breaks off, or a number that nobody said the digits of, is refused wherever it stands.
+	broken := errors.New("broken")
+	for at, file := range map[string]ListFile{
+		"at the end": {Rows: func(yield func(ListRow, error) bool) {
+			for _, r := range good {
+				if !yield(r, nil) {
+					return
+				}
+			}
+			yield(ListRow{}, broken)
+		}},
+		"at once": {Rows: func(yield func(ListRow, error) bool) { yield(ListRow{}, broken) }},
+	} {
+		file.List = "many"
+		if _, err := d.StageList(d.clerk(), file); !errors.Is(err, broken) {
+			t.Errorf("%s: %v", at, err)
+		}
+	}
+	good[len(good)-1].Number = "7"
+	_, err = d.StageList(d.clerk(), ListFile{List: "many", Rows: rowsOf(good...)})
+	d.want(err, fault.CodeInvalidRequest)
 }
 
 // The 403 of June 2021: a spreadsheet had made numbers of identifiers, and dropped the zeros in front.

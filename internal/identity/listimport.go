@@ -2,8 +2,6 @@ package identity
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"iter"
@@ -88,37 +86,39 @@ func (s *Service) StageList(ctx context.Context, f ListFile) (staged ListImport,
 	if f.NumberDigits != nil {
 		staged.NumberDigits = *f.NumberDigits
 	}
-	var wrong ListFaults
+	// Everything is read before anything is written: a file with a fault costs Postgres nothing.
+	list, err := s.hashList(ctx, f)
+	switch {
+	case errors.Is(err, errDigitsUnsaid):
+		return staged, invalid.Field("/number_digits", "must say how many digits the numbers have, or 0 where they vary: "+
+			"a spreadsheet may have dropped zeros in front, which can't be seen otherwise")
+	case err != nil:
+		return staged, err
+	case list.wrong.Count > 0:
+		return staged, fault.New(fault.Conflict, fault.CodeRowsRefused).With(list.wrong)
+	case list.wrong.Rows == 0:
+		return staged, invalid.Field("", "the file has no rows; to end a list, remove it")
+	}
+	staged.Entries, staged.Checksum = list.wrong.Rows, list.checksum()
 	err = postgres.InTx(ctx, s.pool, func(tx pgx.Tx) error {
 		if err := s.insertImport(ctx, tx, &staged); err != nil {
 			return err
 		}
-		if wrong, err = s.copyRows(ctx, tx, staged.ID, f); err != nil {
+		if err := list.copy(ctx, tx, staged.ID); err != nil {
 			return err
 		}
-		if err := addDuplicates(ctx, tx, staged.ID, &wrong); err != nil {
-			return err
-		}
-		if wrong.Count > 0 {
-			return fault.New(fault.Conflict, fault.CodeRowsRefused).With(wrong)
-		}
-		if wrong.Rows == 0 {
-			return invalid.Field("", "the file has no rows; to end a list, remove it")
-		}
-		staged.Entries = wrong.Rows
 		return s.finishImport(ctx, tx, &staged)
 	})
-	if errors.Is(err, errDigitsUnsaid) {
-		err = invalid.Field("/number_digits", "must say how many digits the numbers have, or 0 where they vary: "+
-			"a spreadsheet may have dropped zeros in front, which can't be seen otherwise")
-	}
 	return staged, err
 }
 
 // RemoveList asks for a list to be removed, with everybody on it. Like an import it waits for its sign-off. It refuses with
 // list_not_found.
 func (s *Service) RemoveList(ctx context.Context, list, by string) (staged ListImport, err error) {
-	staged = ListImport{ID: uuid.New(), List: list, State: ImportWaiting, Removal: true, ImportedBy: by}
+	var nobody stagedList
+	staged = ListImport{
+		ID: uuid.New(), List: list, State: ImportWaiting, Removal: true, ImportedBy: by, Checksum: nobody.checksum(),
+	}
 	err = postgres.InTx(ctx, s.pool, func(tx pgx.Tx) error {
 		if err := s.insertImport(ctx, tx, &staged); err != nil {
 			return err
@@ -145,76 +145,8 @@ func (s *Service) insertImport(ctx context.Context, tx pgx.Tx, i *ListImport) er
 	return nil
 }
 
-// copyRows hashes each row on its way to the table, so that the file is never in memory.
-func (s *Service) copyRows(ctx context.Context, tx pgx.Tx, id uuid.UUID, f ListFile) (wrong ListFaults, err error) {
-	next, stop := iter.Pull2(f.Rows)
-	defer stop()
-	reader := listReader{Service: s, list: f.List, digits: f.NumberDigits, today: s.today()}
-	var broken error // of the file or its rows, as opposed to Postgres
-	_, err = tx.CopyFrom(ctx, pgx.Identifier{"list_staged"},
-		[]string{"import_id", "line", "entry", "self_index", "phone_index", "lookup"}, pgx.CopyFromFunc(func() ([]any, error) {
-			for {
-				row, err, more := next()
-				if !more {
-					return nil, nil
-				}
-				if err == nil && wrong.Rows == MaxListRows {
-					err = fault.New(fault.Invalid, fault.CodeInvalidRequest).Field("", fmt.Sprintf("the file has more than %d rows", MaxListRows))
-				}
-				if err != nil {
-					broken = err
-					return nil, err
-				}
-				wrong.Rows++
-				entry, faults, err := reader.read(row)
-				if err != nil {
-					broken = err
-					return nil, err
-				}
-				if len(faults) == 0 {
-					return []any{id, row.Line, entry.Entry, entry.SelfIndex, entry.PhoneIndex, entry.Lookup}, nil
-				}
-				wrong.add(faults...)
-			}
-		}))
-	switch {
-	case broken != nil:
-		return wrong, broken
-	case err != nil:
-		return wrong, postgres.Unreachable(fmt.Errorf("keeping a list: %w", err))
-	}
-	return wrong, nil
-}
-
-func (w *ListFaults) add(faults ...RowFault) {
-	w.Count += len(faults)
-	w.Faults = append(w.Faults, faults[:min(len(faults), MaxRowFaults-len(w.Faults))]...)
-}
-
-// addDuplicates names the rows that are the same entry as one before.
-func addDuplicates(ctx context.Context, tx pgx.Tx, id uuid.UUID, wrong *ListFaults) error {
-	rows, err := tx.Query(ctx, `
-		SELECT line, first FROM (
-			SELECT line, min(line) OVER (PARTITION BY entry) AS first FROM list_staged WHERE import_id = $1
-		) l WHERE line <> first ORDER BY line`, id)
-	if err != nil {
-		return postgres.Unreachable(fmt.Errorf("looking for rows that are there twice: %w", err))
-	}
-	var line, first int
-	if _, err := pgx.ForEachRow(rows, []any{&line, &first}, func() error {
-		wrong.add(RowFault{Line: line, Problem: fmt.Sprintf("is the same entry as line %d", first)})
-		return nil
-	}); err != nil {
-		return postgres.Unreachable(fmt.Errorf("looking for rows that are there twice: %w", err))
-	}
-	return nil
-}
-
 // finishImport counts what signing it off will do.
-func (s *Service) finishImport(ctx context.Context, tx pgx.Tx, i *ListImport) (err error) {
-	if i.Checksum, err = stagedChecksum(ctx, tx, i.ID); err != nil {
-		return err
-	}
+func (s *Service) finishImport(ctx context.Context, tx pgx.Tx, i *ListImport) error {
 	if err := countImport(ctx, tx, i); err != nil {
 		return err
 	}
@@ -251,23 +183,4 @@ func countImport(ctx context.Context, tx pgx.Tx, i *ListImport) error {
 	}
 	i.Kept = i.Entries - i.Added - i.Changed
 	return nil
-}
-
-// stagedChecksum is over keyed hashes, so that nobody can try names against it.
-func stagedChecksum(ctx context.Context, tx pgx.Tx, id uuid.UUID) (string, error) {
-	rows, err := tx.Query(ctx, `SELECT entry, self_index, phone_index FROM list_staged WHERE import_id = $1 ORDER BY entry`, id)
-	if err != nil {
-		return "", postgres.Unreachable(fmt.Errorf("reading an import: %w", err))
-	}
-	sum := sha256.New()
-	var entry, self, phone []byte
-	if _, err := pgx.ForEachRow(rows, []any{&entry, &self, &phone}, func() error {
-		for _, hash := range [][]byte{entry, self, phone} {
-			_, _ = sum.Write(hash) // never fails
-		}
-		return nil
-	}); err != nil {
-		return "", postgres.Unreachable(fmt.Errorf("reading an import: %w", err))
-	}
-	return hex.EncodeToString(sum.Sum(nil)[:12]), nil
 }

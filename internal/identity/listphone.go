@@ -21,8 +21,13 @@ var hyphens = strings.NewReplacer("-", "", " ", "")
 
 // koreanMobile reads 010-1234-5678 with or without hyphens or single spaces, and says no to whatever it isn't certain of.
 func koreanMobile(phone string) (e164 string, ok bool) {
-	digits := hyphens.Replace(strings.TrimSpace(phone))
-	if len(digits) != len("01012345678") || !strings.HasPrefix(digits, "010") || !allDigits(digits) {
+	digits := strings.TrimSpace(phone)
+	if len(digits) == len("010-1234-5678") && digits[3] == '-' && digits[8] == '-' {
+		digits = digits[:3] + digits[4:8] + digits[9:]
+	} else {
+		digits = hyphens.Replace(digits)
+	}
+	if len(digits) != len("01012345678") || !strings.HasPrefix(digits, "010") || !digitsAlone(digits) {
 		return "", false
 	}
 	if digits[3] == '5' { // some of these belong to services, which the library knows

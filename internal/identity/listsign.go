@@ -168,21 +168,30 @@ func settle(ctx context.Context, tx pgx.Tx, i *ListImport) error {
 
 // applyImport writes what differs. Entries that go are deleted: nothing is kept of who isn't entitled any more.
 func applyImport(ctx context.Context, tx pgx.Tx, i ListImport) error {
+	// Room to sort and join a few hundred thousand rows in memory.
+	if _, err := tx.Exec(ctx, `SET LOCAL work_mem = '64MB'`); err != nil {
+		return err
+	}
 	if _, err := tx.Exec(ctx, `
 		DELETE FROM list_entries o WHERE o.list = $2
 			AND NOT EXISTS (SELECT FROM list_staged i WHERE i.import_id = $1 AND i.entry = o.entry)`, i.ID, i.List); err != nil {
 		return err
 	}
 	// Who an entry was before their phone changed stays on it only while it says the same of them.
+	if _, err := tx.Exec(ctx, `
+		UPDATE list_entries o
+		SET self_index = i.self_index, phone_index = i.phone_index, lookup = i.lookup, imported_at = now(), ended_at = NULL,
+			person_id = CASE WHEN o.self_index = i.self_index AND o.lookup = i.lookup THEN o.person_id END
+		FROM list_staged i WHERE i.import_id = $1 AND o.list = $2 AND o.entry = i.entry
+			AND (o.ended_at IS NOT NULL OR (o.self_index, o.phone_index, o.lookup) IS DISTINCT FROM (i.self_index, i.phone_index, i.lookup))`,
+		i.ID, i.List); err != nil {
+		return err
+	}
+	// Changes of a list take turns, so nobody adds one of these meanwhile. In the order of the key, which grows at its end then.
 	_, err := tx.Exec(ctx, `
-		INSERT INTO list_entries AS o (list, entry, self_index, phone_index, lookup)
-		SELECT $2, entry, self_index, phone_index, lookup FROM list_staged WHERE import_id = $1
-		ON CONFLICT (list, entry) DO UPDATE
-		SET self_index = excluded.self_index, phone_index = excluded.phone_index, lookup = excluded.lookup,
-			imported_at = now(), ended_at = NULL,
-			person_id = CASE WHEN o.self_index = excluded.self_index AND o.lookup = excluded.lookup THEN o.person_id END
-		WHERE o.ended_at IS NOT NULL
-			OR (o.self_index, o.phone_index, o.lookup) IS DISTINCT FROM (excluded.self_index, excluded.phone_index, excluded.lookup)`,
+		INSERT INTO list_entries (list, entry, self_index, phone_index, lookup)
+		SELECT $2, entry, self_index, phone_index, lookup FROM list_staged i
+		WHERE import_id = $1 AND NOT EXISTS (SELECT FROM list_entries o WHERE o.list = $2 AND o.entry = i.entry) ORDER BY entry`,
 		i.ID, i.List)
 	return err
 }

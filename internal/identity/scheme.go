@@ -58,13 +58,13 @@ func (s *Service) numbered(c Claims) ([]byte, error) {
 
 // self is the keyed hash of what somebody says of themself, whatever the phone.
 func (s *Service) self(name string, born civil.Date) ([]byte, error) {
-	return s.index.Hash("self", folded(name), born.String())
+	return s.index.Hash("self", folded(name), civil.Text(born))
 }
 
 // said is what finds a person by what they say of themself and the phone that they, or whoever declared them, can be
 // reached at.
 func (s *Service) said(name string, born civil.Date, phone string) ([]byte, error) {
-	return s.index.Hash("person", SchemePhone, folded(name), born.String(), phone)
+	return s.index.Hash("person", SchemePhone, folded(name), civil.Text(born), phone)
 }
 
 // someone is who is to be found or made.

@@ -11,15 +11,22 @@ package keys
 
 import (
 	"bytes"
+	"crypto/hmac"
+	"crypto/sha256"
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"hash"
+	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/tink-crypto/tink-go/v2/aead"
 	"github.com/tink-crypto/tink-go/v2/insecurecleartextkeyset"
+	"github.com/tink-crypto/tink-go/v2/insecuresecretdataaccess"
 	"github.com/tink-crypto/tink-go/v2/keyset"
 	"github.com/tink-crypto/tink-go/v2/prf"
+	"github.com/tink-crypto/tink-go/v2/prf/hmacprf"
 	tinkpb "github.com/tink-crypto/tink-go/v2/proto/tink_go_proto"
 	"github.com/tink-crypto/tink-go/v2/streamingaead"
 	"github.com/tink-crypto/tink-go/v2/tink"
@@ -116,7 +123,16 @@ func (s *Sealer) Open(sealed, context []byte) ([]byte, error) {
 }
 
 // Indexer computes keyed hashes. Its key doesn't rotate while a campaign runs: a hash must keep finding its row.
-type Indexer struct{ set *prf.Set }
+type Indexer struct {
+	// macs are *mac that the key went into already, which is half of the work of hashing something short.
+	macs sync.Pool
+}
+
+// mac is an HMAC by the key of an Indexer, and room for what goes into it.
+type mac struct {
+	hash.Hash
+	input []byte
+}
 
 // NewIndexer reads a keyset for the index.
 func NewIndexer(line, environment string) (*Indexer, error) {
@@ -124,11 +140,35 @@ func NewIndexer(line, environment string) (*Indexer, error) {
 	if err != nil {
 		return nil, err
 	}
+	bad := errors.New("isn't a keyset that can index")
 	set, err := prf.NewPRFSet(handle)
 	if err != nil {
-		return nil, errors.New("isn't a keyset that can index")
+		return nil, bad
 	}
-	return &Indexer{set: set}, nil
+	primary, err := handle.Primary()
+	if err != nil {
+		return nil, bad
+	}
+	key, ok := primary.Key().(*hmacprf.Key)
+	if !ok {
+		return nil, bad
+	}
+	if p, ok := key.Parameters().(*hmacprf.Parameters); !ok || p.HashType() != hmacprf.SHA256 {
+		return nil, bad
+	}
+	secret := key.KeyBytes().Data(insecuresecretdataaccess.Token{})
+	x := &Indexer{}
+	x.macs.New = func() any { return &mac{Hash: hmac.New(sha256.New, secret)} }
+	// What Tink says of this key is what counts: every hash that is kept was made so.
+	mine, err := x.Hash("are we one")
+	if err != nil {
+		return nil, bad
+	}
+	tinks, err := set.ComputePrimaryPRF(appendPart(nil, "are we one"), hashBytes)
+	if err != nil || !bytes.Equal(mine, tinks) {
+		return nil, bad
+	}
+	return x, nil
 }
 
 // hashBytes is the length of a keyed hash: 2^64 entries before a collision is likely.
@@ -137,13 +177,26 @@ const hashBytes = 16
 // Hash is the keyed hash of parts for one use. Uses never share hashes, and the lengths of the parts are hashed too, so
 // that ("ab", "c") and ("a", "bc") differ.
 func (x *Indexer) Hash(use string, parts ...string) ([]byte, error) {
-	var b bytes.Buffer
-	for _, p := range append([]string{use}, parts...) {
-		fmt.Fprintf(&b, "%d:%s,", len(p), p)
+	m, ok := x.macs.Get().(*mac)
+	if !ok {
+		return nil, errors.New("hashing: there is no key")
 	}
-	h, err := x.set.ComputePrimaryPRF(b.Bytes(), hashBytes)
-	if err != nil {
-		return nil, fmt.Errorf("hashing: %w", err)
+	m.input = appendPart(m.input[:0], use)
+	for _, p := range parts {
+		m.input = appendPart(m.input, p)
 	}
-	return h, nil
+	m.Reset()
+	_, _ = m.Write(m.input) // never fails
+	h := m.Sum(make([]byte, 0, sha256.Size))
+	clear(m.input) // nothing readable of anybody stays behind
+	x.macs.Put(m)
+	return h[:hashBytes:hashBytes], nil
+}
+
+// appendPart writes a part after its length.
+func appendPart(b []byte, part string) []byte {
+	b = strconv.AppendInt(b, int64(len(part)), 10)
+	b = append(b, ':')
+	b = append(b, part...)
+	return append(b, ',')
 }

@@ -35,43 +35,81 @@ var importColumns = []table.Column{
 // listReader reads the rows of a list of slots.
 type listReader struct {
 	campaign *campaign.Campaign
-	sites    map[string]string // known sites, each by itself, so that a slot holds the one text and not its line's
-	days     map[string]civil.Date
+	sites    []string         // known sites, each by itself, so that a slot holds the one text and not its line's
+	numbers  map[string]int32 // of sites
+	days     map[string]*listDay
 	seen     map[slotName]int32
 	twice    map[int32]int // lines of slots that are there more than once, with another one
 }
 
-// slotName is what a slot is known by besides its campaign.
+// listDay is a day that a list names, with those hours of it that were read already: a list of hundreds of thousands of slots
+// has the same few hours at every site.
+type listDay struct {
+	date  civil.Date
+	hours map[[2]string]stretch // by from and to
+}
+
+type stretch struct{ start, end time.Time }
+
+// slotName is what a slot is known by besides its campaign: the numbers of its site and cohort, and when it starts.
 type slotName struct {
-	site, cohort string
 	start        int64
+	site, cohort int32
+}
+
+func newListReader(c *campaign.Campaign, sites []campaign.Site) *listReader {
+	l := &listReader{
+		campaign: c, numbers: make(map[string]int32, len(sites)), days: map[string]*listDay{}, seen: map[slotName]int32{}, twice: map[int32]int{},
+	}
+	for n, site := range sites {
+		l.sites = append(l.sites, site.ID)
+		l.numbers[site.ID] = int32(n) //nolint:gosec // bounded by the sites of a campaign
+	}
+	return l
+}
+
+// hours are the instants of a row, or what is wrong with them.
+func (l *listReader) hours(day *listDay, from, to string) (s stretch, problem string) {
+	if s, known := day.hours[[2]string{from, to}]; known {
+		return s, ""
+	}
+	var err error
+	if s.start, s.end, err = between(day.date, from, to, l.campaign.Location); err != nil {
+		return s, "from and to must be local times such as 09:00, one after the other"
+	}
+	if s.start.Second() != 0 || s.end.Second() != 0 || s.start.Nanosecond() != 0 || s.end.Nanosecond() != 0 {
+		return s, "from and to must be whole minutes"
+	}
+	day.hours[[2]string{strings.Clone(from), strings.Clone(to)}] = s
+	return s, ""
 }
 
 // read is what a row says, and what is wrong with it.
 func (l *listReader) read(r table.Row) (w wantedSlot, problems []string) {
 	bad := func(format string, args ...any) { problems = append(problems, fmt.Sprintf(format, args...)) }
 	w.Line = r.Line
-	site, known := l.sites[r.Cells[0]]
-	if !known {
+	site, known := l.numbers[r.Cells[0]]
+	if known {
+		w.Site = l.sites[site]
+	} else {
 		bad("site_id isn't a site of this campaign")
 	}
-	w.Site = site
 	day, known := l.days[r.Cells[1]]
 	if !known {
-		var err error
-		if day, err = civil.Parse(r.Cells[1]); err != nil {
+		date, err := civil.Parse(r.Cells[1])
+		if err != nil {
 			bad("date must be a date that exists, as YYYY-MM-DD")
 		} else {
+			day = &listDay{date: date, hours: map[[2]string]stretch{}}
 			l.days[strings.Clone(r.Cells[1])] = day
 		}
 	}
 	if len(problems) == 0 {
-		var err error
-		if w.StartsAt, w.EndsAt, err = between(day, r.Cells[2], r.Cells[3], l.campaign.Location); err != nil {
-			bad("from and to must be local times such as 09:00, one after the other")
-		} else if w.StartsAt.Second() != 0 || w.EndsAt.Second() != 0 || w.StartsAt.Nanosecond() != 0 || w.EndsAt.Nanosecond() != 0 {
-			bad("from and to must be whole minutes")
+		hours, problem := l.hours(day, r.Cells[2], r.Cells[3])
+		if problem != "" {
+			bad("%s", problem)
 		}
+		w.StartsAt, w.EndsAt = hours.start, hours.end
 	}
 	capacity, err := strconv.Atoi(r.Cells[4])
 	if err != nil || capacity < 0 || capacity > maxCapacity {
@@ -85,8 +123,12 @@ func (l *listReader) read(r table.Row) (w wantedSlot, problems []string) {
 	default:
 		bad("state must be open, closed, unreleased or empty")
 	}
-	if w.Cohort, err = l.cohort(r.Cells[6]); err != nil {
+	cohort, err := cohortOf(l.campaign, r.Cells[6])
+	if err != nil {
 		bad("%s", err)
+	}
+	if cohort > 0 {
+		w.Cohort = l.campaign.Waves[cohort-1].ID
 	}
 	if r.Cells[7] != "" {
 		switch at, err := civil.ParseInstant(r.Cells[7], l.campaign.Location); {
@@ -101,7 +143,7 @@ func (l *listReader) read(r table.Row) (w wantedSlot, problems []string) {
 	if len(problems) > 0 {
 		return w, problems
 	}
-	name := slotName{w.Site, w.Cohort, w.StartsAt.Unix()}
+	name := slotName{w.StartsAt.Unix(), site, cohort}
 	if first, twice := l.seen[name]; twice {
 		l.twice[first] = r.Line
 		return w, []string{fmt.Sprintf("this slot is on line %d too", first)}
@@ -112,19 +154,17 @@ func (l *listReader) read(r table.Row) (w wantedSlot, problems []string) {
 
 var errNoCohort = errors.New("cohort isn't a wave of this campaign")
 
-func (l *listReader) cohort(text string) (string, error) { return cohortOf(l.campaign, text) }
-
-// cohortOf is a wave by its id, or empty for everybody.
-func cohortOf(c *campaign.Campaign, text string) (string, error) {
+// cohortOf is the number of a wave by its id, from 1, or 0 for everybody.
+func cohortOf(c *campaign.Campaign, text string) (int32, error) {
 	if text == "" {
-		return "", nil
+		return 0, nil
 	}
-	for _, wave := range c.Waves {
+	for i, wave := range c.Waves {
 		if wave.ID == text {
-			return wave.ID, nil
+			return int32(i + 1), nil //nolint:gosec // bounded by the waves of a campaign
 		}
 	}
-	return "", errNoCohort
+	return 0, errNoCohort
 }
 
 // Import makes a plan of a list of slots: new ones are created, known ones changed, and those that the list doesn't name
@@ -138,24 +178,20 @@ func (s *Service) Import(ctx context.Context, plans *plan.Service, by staff.Key,
 		func(ctx context.Context, tx pgx.Tx, m *plan.Making) error {
 			m.Checksum = file.Checksum
 			m.Source = plan.Source{Format: file.Format, Encoding: file.Encoding, Bytes: file.Bytes}
-			l := &listReader{
-				campaign: c, sites: map[string]string{}, days: map[string]civil.Date{}, seen: map[slotName]int32{}, twice: map[int32]int{},
-			}
 			sites, err := campaign.ReadSites(ctx, tx, id)
 			if err != nil {
 				return err
 			}
-			for _, site := range sites {
-				l.sites[site.ID] = site.ID
-			}
+			l := newListReader(c, sites)
 			reject := func(line int, subject, why string) {
 				m.Summary.Rejected++
 				m.Row(plan.Row{Line: line, Outcome: plan.Rejected, Subject: subject, Note: why})
 			}
-			rows := func(yield func(wantedSlot, error) bool) {
-				err := file.Read(importColumns, func(r table.Row) error {
-					m.Source.Lines++
-					m.Progress(m.Source.Lines)
+			give := func(to *stager) error {
+				return file.Read(importColumns, func(r table.Row) error {
+					if m.Source.Lines++; m.Source.Lines%progressEvery == 0 {
+						m.Progress(m.Source.Lines)
+					}
 					if len(r.Problems) > 0 {
 						reject(r.Line, "", strings.Join(r.Problems, "; "))
 						return nil
@@ -165,16 +201,10 @@ func (s *Service) Import(ctx context.Context, plans *plan.Service, by staff.Key,
 						reject(r.Line, strings.TrimSpace(w.Site+" "+r.Cells[1]+" "+r.Cells[2]), strings.Join(problems, "; "))
 						return nil
 					}
-					if !yield(w, nil) {
-						return errEnough
-					}
-					return nil
+					return to.put(&w)
 				})
-				if err != nil && !errors.Is(err, errEnough) {
-					yield(wantedSlot{}, err)
-				}
 			}
-			return s.stage(ctx, tx, m, c, rows, Open, func() (lines []int32) {
+			return s.stage(ctx, tx, m, c, Open, give, func() (lines []int32) {
 				for line, other := range l.twice {
 					lines = append(lines, line)
 					reject(int(line), "", fmt.Sprintf("this slot is on line %d too", other))
@@ -183,8 +213,6 @@ func (s *Service) Import(ctx context.Context, plans *plan.Service, by staff.Key,
 			})
 		})
 }
-
-var errEnough = errors.New("enough")
 
 // Generation is what slots are generated from.
 type Generation struct {
@@ -233,19 +261,20 @@ func (s *Service) Generate(ctx context.Context, plans *plan.Service, by staff.Ke
 			if len(sites)*len(one) > mostGenerated {
 				return invalid("/template", "%d sites with %d slots each are more than the %d that one plan may make", len(sites), len(one), mostGenerated)
 			}
-			rows := func(yield func(wantedSlot, error) bool) {
+			give := func(to *stager) error {
 				for _, site := range sites {
 					for _, p := range one {
 						p.Site = site
 						m.Source.Lines++
-						if !yield(wantedSlot{Line: m.Source.Lines, Planned: p}, nil) {
-							return
+						if err := to.put(&wantedSlot{Line: m.Source.Lines, Planned: p}); err != nil {
+							return err
 						}
 					}
 					m.Progress(m.Source.Lines)
 				}
+				return nil
 			}
-			return s.stage(ctx, tx, m, c, rows, cmp.Or(g.State, Open), func() []int32 { return nil })
+			return s.stage(ctx, tx, m, c, cmp.Or(g.State, Open), give, func() []int32 { return nil })
 		})
 }
 

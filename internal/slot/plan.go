@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"iter"
 	"strings"
 	"time"
 
@@ -22,7 +21,8 @@ import (
 )
 
 // Bulk changes of slots. Whatever they come from, a file, a template or a selection, they are put beside the slots that are
-// there in one statement, and the difference is kept in planned_slots. Applying writes that, after comparing it again.
+// there in one statement, and the difference is kept in planned_slots. Applying writes that, after comparing with what is there
+// then: of slots that are new the unique index says whether they still are.
 
 // The kinds of plans of slots.
 const (
@@ -54,65 +54,6 @@ type wantedSlot struct {
 	State State // empty: as it is, or open where it is new
 }
 
-// wantedSlots feeds COPY.
-type wantedSlots struct {
-	next func() (wantedSlot, error, bool)
-	row  wantedSlot
-	err  error
-}
-
-func (w *wantedSlots) Next() bool {
-	var more bool
-	w.row, w.err, more = w.next()
-	return more && w.err == nil
-}
-
-func (w *wantedSlots) Values() ([]any, error) {
-	r := &w.row
-	var state *string
-	if r.State != "" {
-		text := string(r.State)
-		state = &text
-	}
-	return []any{int32(r.Line), r.Site, r.StartsAt, r.EndsAt, int32(r.Capacity), state, r.Cohort, orNull(r.SharedAt)}, nil //nolint:gosec // bounded
-}
-
-func (w *wantedSlots) Err() error { return w.err }
-
-// stage puts wanted slots beside those that are there. dropped are lines that must not count after all, once all were read.
-func (s *Service) stage(
-	ctx context.Context, tx pgx.Tx, m *plan.Making, c *campaign.Campaign, slots iter.Seq2[wantedSlot, error], newState State, dropped func() []int32,
-) error {
-	if _, err := tx.Exec(ctx, `
-		CREATE TEMPORARY TABLE wanted_slots (
-			line integer, site_id text, starts_at timestamptz, ends_at timestamptz, capacity integer, state text, cohort text,
-			shared_at timestamptz
-		) ON COMMIT DROP`); err != nil {
-		return failed(c.ID, err)
-	}
-	next, stop := iter.Pull2(slots)
-	defer stop()
-	source := &wantedSlots{next: next}
-	_, err := tx.CopyFrom(ctx, pgx.Identifier{"wanted_slots"},
-		[]string{"line", "site_id", "starts_at", "ends_at", "capacity", "state", "cohort", "shared_at"}, source)
-	if source.err != nil {
-		return source.err
-	}
-	if err != nil {
-		return failed(c.ID, err)
-	}
-	if lines := dropped(); len(lines) > 0 {
-		if _, err := tx.Exec(ctx, `DELETE FROM wanted_slots WHERE line = ANY($1)`, lines); err != nil {
-			return failed(c.ID, err)
-		}
-	}
-	// Without statistics the planner takes a new table for a small one, and compares every slot with every other.
-	if _, err := tx.Exec(ctx, `ANALYZE wanted_slots`); err != nil {
-		return failed(c.ID, err)
-	}
-	return s.compare(ctx, tx, m, c, newState, `SELECT line, site_id, starts_at, ends_at, capacity, state, cohort, shared_at FROM wanted_slots`)
-}
-
 // compare keeps what a query wants of slots, with what they are now and what becomes of them, and sums it up. newState is
 // that of new ones for which the query has none. The query's parameters begin at $3.
 func (s *Service) compare(
@@ -133,10 +74,14 @@ func (s *Service) compare(
 		append([]any{m.ID, c.ID}, arguments...)...); err != nil {
 		return failed(c.ID, err)
 	}
-	// Applying joins it with the slots, and a first plan meets a table that nobody has counted yet.
-	if _, err := tx.Exec(ctx, `ANALYZE planned_slots`); err != nil {
-		return failed(c.ID, err)
+	if err := countPlanned(ctx, tx, c); err != nil {
+		return err
 	}
+	return s.summarise(ctx, tx, m, c)
+}
+
+// summarise sums up what is kept of a plan.
+func (s *Service) summarise(ctx context.Context, tx pgx.Tx, m *plan.Making, c *campaign.Campaign) error {
 	p := planned{}
 	places, rejected := 0, 0
 	err := tx.QueryRow(ctx, `
@@ -267,6 +212,9 @@ func (s *Service) applyPlanned(ctx context.Context, tx pgx.Tx, stored plan.Store
 	if err := campaign.Lock(ctx, tx, id); err != nil {
 		return nil, err
 	}
+	if err := roomToWork(ctx, tx); err != nil {
+		return fail(err)
+	}
 	rows := 0
 	if err := tx.QueryRow(ctx, `SELECT count(*) FROM planned_slots WHERE plan_id = $1`, stored.ID).Scan(&rows); err != nil {
 		return fail(err)
@@ -285,22 +233,27 @@ func (s *Service) applyPlanned(ctx context.Context, tx pgx.Tx, stored plan.Store
 		return nil
 	}
 	// All that can be known without a lock.
-	if err := different("created", "changed", "unchanged"); err != nil {
-		return nil, err
+	if p.Rows > p.Created {
+		if err := different("changed", "unchanged"); err != nil {
+			return nil, err
+		}
 	}
 	if p.Created > 0 {
 		created, err := tx.Exec(ctx, `
 			INSERT INTO slots (campaign_id, site_id, starts_at, ends_at, capacity, state, cohort, shared_at)
 			SELECT $2, site_id, starts_at, ends_at, capacity, state, cohort, shared_at FROM planned_slots
-			WHERE plan_id = $1 AND outcome = 'created' ORDER BY starts_at, site_id, cohort
-			ON CONFLICT (campaign_id, site_id, starts_at, cohort) DO NOTHING`, stored.ID, id)
-		switch {
-		case postgres.Constraint(err) == "slots_campaign_id_site_id_fkey":
-			return nil, plan.Outdated(err) // its site is gone
-		case err != nil:
+			WHERE plan_id = $1 AND outcome = 'created' ORDER BY starts_at, site_id COLLATE "C", cohort`, stored.ID, id)
+		switch postgres.Constraint(err) {
+		case "slots_campaign_id_site_id_fkey": // its site is gone
+			return nil, plan.Outdated(err)
+		case "slots_one_per_place_and_cohort": // it is there
+			return nil, plan.Outdated(err)
+		}
+		if err != nil {
 			return fail(err)
-		case int(created.RowsAffected()) != p.Created:
-			return nil, plan.Outdated(errSlotsMoved)
+		}
+		if int(created.RowsAffected()) != p.Created {
+			return nil, plan.Outdated(errPlanLost)
 		}
 		stored.Progress(p.Created)
 	}

@@ -1,0 +1,1 @@
+ALTER TABLE planned_slots DROP COLUMN keeps_state;
