@@ -19,8 +19,8 @@ import (
 
 // benchRoom measures what waiting costs.
 type benchRoom struct {
-	Duration    time.Duration `default:"5s" help:"How long each part is measured, per round. A warm-up of a fifth, at most two seconds, isn't counted."`
-	Rounds      int           `default:"2" help:"How often the parts take turns. Ratios are of the sums, so that a machine that becomes slower treats all alike."`
+	Duration    time.Duration `default:"2s" help:"How long each part is measured, per round. A warm-up of a fifth, at most two seconds, isn't counted."`
+	Rounds      int           `default:"5" help:"How often the parts take turns. Ratios are of the sums: the more often they take turns, the more alike a machine that others use treats all."`
 	Connections int           `default:"256" help:"Clients at the same time, each with a connection that is kept alive. Fewer leave a transaction little to gather."`
 	Client      load.Client   `default:"standard" enum:"standard,lean" help:"What the generator sends with, as in bench booking. The same for all parts."`
 	Counts      []int64       `default:"10000,1000000,10000000" help:"How many people wait when memory and the edge are looked at, ascending. The rows of most of them are written by SQL; tickets are taken among them."`

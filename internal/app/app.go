@@ -56,6 +56,7 @@ type App struct {
 	reconciler *slot.Reconciler
 	bookings   *booking.Service
 	rooms      *waitingroom.Service
+	health     func() waitingroom.Health // of booking on this instance
 	identity   *identity.Service
 	messages   *notify.Service
 	bulk       *plan.Service
@@ -214,7 +215,8 @@ func (a *App) build(s secrets, registry *prometheus.Registry) (err error) {
 		return err
 	}
 	queue.messages = a.messages
-	if a.rooms, err = a.newRooms(s.tokens, health.now); err != nil {
+	a.health = health.now
+	if a.rooms, err = a.newRooms(s.tokens, a.Health); err != nil {
 		return err
 	}
 	a.bulk = plan.NewService(a.pool, a.clock, a.audit, cfg.PlanLifetime, a.log, append(a.slots.Kinds(), campaign.SitesKind(), a.bookings.Clearings())...)

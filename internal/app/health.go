@@ -8,6 +8,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"jari/internal/clock"
+	"jari/internal/pulse"
 	"jari/internal/waitingroom"
 )
 
@@ -73,4 +74,25 @@ func (h *healthMeter) now() waitingroom.Health {
 	}
 	h.since, h.waited, h.acquired, h.commits, h.failed = at, waited, acquired, h.commits[:0], 0
 	return h.last
+}
+
+// Health is how booking does where it does worst, as far as this instance knows: whoever is let into a room may come to any
+// instance. Of others it hears by Redis, if it leads a room; while that is away each leader slows down for itself alone.
+func (a *App) Health() waitingroom.Health {
+	own := a.health()
+	if a.pulse == nil { // nothing has begun
+		return own
+	}
+	all, heard := a.pulse.Latest()
+	if !heard || a.clock.Real().Sub(all.At) > healthPeriod {
+		return own
+	}
+	return worse(own, all.Own)
+}
+
+// worse is the worst of both in each respect.
+func worse(own waitingroom.Health, all pulse.Own) waitingroom.Health {
+	return waitingroom.Health{
+		Commit: max(own.Commit, all.Commit), PoolWait: max(own.PoolWait, all.PoolWait), Errors: max(own.Errors, all.FlushErrors),
+	}
 }

@@ -32,10 +32,10 @@ func (a *App) newPulse(meter *pulse.Meter, health func() waitingroom.Health) *pu
 				Postgres: pulse.Pool{Used: int(rest.AcquiredConns()), Limit: int(rest.MaxConns())},
 				Flushes:  pulse.Pool{Used: int(flushes.AcquiredConns()), Limit: int(flushes.MaxConns())},
 				Redis:    pulse.Pool{Used: int(redis.TotalConns) - int(redis.IdleConns), Limit: a.cfg.RedisConnections},
-				PoolWait: h.PoolWait, Commit: h.Commit,
+				PoolWait: h.PoolWait, Commit: h.Commit, FlushErrors: h.Errors,
 			}
 		},
-		Rooms: a.roomsNow, Places: a.placesNow, Messages: a.messagesNow,
+		Rooms: a.roomsNow, Places: a.placesNow, Messages: a.messagesNow, Decides: a.rooms.Leads,
 	})
 }
 

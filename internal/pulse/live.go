@@ -38,7 +38,7 @@ type Snapshot struct {
 	At time.Time // real time
 	// Instances are those whose numbers are in here. While Redis doesn't answer it is this one alone.
 	Instances int
-	Own       Own // over all instances: added up, but for the two times, which are the longest
+	Own       Own // over all instances: added up, but for the last three, which are those of the worst
 	Redis     RedisStanding
 	Postgres  PostgresStanding
 	Messages  *Messages // nil while Postgres can't say
@@ -69,6 +69,7 @@ func (n *Snapshot) sum(reports []report) {
 			p.into.Limit += p.of.Limit
 		}
 		n.Own.PoolWait, n.Own.Commit = max(n.Own.PoolWait, r.PoolWait), max(n.Own.Commit, r.Commit)
+		n.Own.FlushErrors = max(n.Own.FlushErrors, r.FlushErrors)
 		for campaign, steps := range r.Rates {
 			into := n.Rates
 			if campaign != "" {
@@ -118,7 +119,8 @@ func (n *Snapshot) campaigns(rates map[string]map[Step]Rate, came map[string]flo
 	}
 }
 
-// Latest is the last snapshot, with no more than this instance if nobody watched; false before the first.
+// Latest is the last snapshot, with no more than this instance if nobody watched and nothing is decided by it; false before
+// the first.
 func (s *Service) Latest() (Snapshot, bool) {
 	n := s.latest.Load()
 	if n == nil {

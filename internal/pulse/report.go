@@ -30,6 +30,8 @@ type Own struct {
 	// takes, at the 99th percentile. Both over the last seconds.
 	PoolWait time.Duration `json:"pool_wait"`
 	Commit   time.Duration `json:"commit"`
+	// FlushErrors is the share of commits, from 0 to 1, that failed.
+	FlushErrors float64 `json:"flush_errors"`
 }
 
 // Rate is how often something is asked for and done, each second.
@@ -149,7 +151,7 @@ func (s *Service) exchange(ctx context.Context, mine report) (all []report, now 
 	pipe.HSet(ctx, reportsKey, mine.Instance.String(), text)
 	pipe.PExpire(ctx, reportsKey, reportsKept)
 	var told *redis.MapStringStringCmd
-	if s.watched() {
+	if s.watched() || (s.Decides != nil && s.Decides()) {
 		told = pipe.HGetAll(ctx, reportsKey)
 	}
 	info := pipe.Info(ctx)

@@ -60,6 +60,9 @@ type Options struct {
 	Rooms    func(ctx context.Context) []Room
 	Places   func() map[string]Places
 	Messages func(ctx context.Context) (Messages, error)
+	// Decides tells whether this instance decides something by how all of them do, and so wants to hear of them though nobody
+	// watches; nil is never.
+	Decides func() bool
 	// Listeners is how many may listen at the same time.
 	Listeners int
 }

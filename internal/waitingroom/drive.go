@@ -37,6 +37,20 @@ func (s *Service) drive(ctx context.Context, room string) {
 // Lead is this instance as the leader of a room, which it may become at any of its steps.
 func (s *Service) Lead(room string) *Leader { return &Leader{Service: s, room: room} }
 
+// Leads tells whether this instance leads a room in which people are called, as far as it has looked.
+func (s *Service) Leads() bool {
+	views := s.views.Load()
+	if views == nil {
+		return false
+	}
+	for _, v := range *views {
+		if v.State == Open && !v.Endless && v.Leader != nil && *v.Leader == s.me {
+			return true
+		}
+	}
+	return false
+}
+
 // Leader advances one room while nobody else does. It is for one goroutine.
 type Leader struct {
 	*Service

@@ -279,6 +279,12 @@ func (s *Server) Remind(t testing.TB) {
 	}
 }
 
+// Health is how booking does on the worst of all instances, as this one knows it and slows rooms down by.
+func (s *Server) Health() (commit time.Duration, errors float64) {
+	h := s.app.Health()
+	return h.Commit, h.Errors
+}
+
 // Metrics is what the instance tells its operators.
 func (s *Server) Metrics(t testing.TB) string {
 	t.Helper()
