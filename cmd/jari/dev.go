@@ -61,6 +61,8 @@ func (c devCommand) Run(w surroundings) (err error) {
 	}
 	defer func() { _, _ = public.Close(), operations.Close() }()
 
+	set("JARI_PUBLIC_URL", "http://"+reachable(public.Addr()))
+
 	if lookup(environ, "JARI_POSTGRES_URL") == "" || lookup(environ, "JARI_REDIS_URL") == "" {
 		stores, err := localstores.Start(w.ctx, localstores.Options{Dir: c.Data, Log: log, Supervise: true})
 		if err != nil {

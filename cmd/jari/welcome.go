@@ -17,6 +17,7 @@ func welcome(base, operations, campaign string, now time.Time) string {
 
     API            BASE/v1/campaigns/CAMPAIGN
     manual         BASE/docs
+    other sites    BASE/v1/feeds/$bulk-publish
     inbox (SMS)    BASE/dev/inbox
     ready?         OPERATIONS/readyz
 

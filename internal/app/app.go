@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -23,6 +24,7 @@ import (
 	"jari/internal/config"
 	"jari/internal/crash"
 	"jari/internal/fault"
+	"jari/internal/feed"
 	"jari/internal/httpapi"
 	"jari/internal/identity"
 	"jari/internal/keys"
@@ -228,12 +230,19 @@ func (a *App) build(s secrets, registry *prometheus.Registry) (err error) {
 	}
 	a.pulse = a.newPulse(meter, health.now)
 	registry.MustRegister(now{a})
+	other, err := feed.New(feed.Options{
+		Campaigns: a.campaigns, Slots: a.slots, Clock: a.clock, Log: a.log, Address: strings.TrimRight(cfg.PublicURL, "/"),
+		Page: cfg.BookingPage, Manifest: httpapi.FeedManifestPath, Path: httpapi.FeedPath,
+	})
+	if err != nil {
+		return err
+	}
 	a.Handler, err = httpapi.New(httpapi.Options{
 		Campaigns: a.campaigns, Slots: a.slots, Bookings: a.bookings, Identity: a.identity,
 		Rooms:    a.rooms,
 		Plans:    a.bulk,
 		Messages: a.messages, Staff: administrators, Audit: a.audit,
-		Pulse: a.pulse,
+		Pulse: a.pulse, Feed: other,
 		Clock: a.clock, Log: a.log, Metrics: registry,
 		Development: cfg.Environment == config.Development, BodyBytes: cfg.BodyBytes,
 		TrustedProxies: cfg.TrustedProxies, Blocks: httpapi.Blocks{IPv4: cfg.BlockIPv4, IPv6: cfg.BlockIPv6},

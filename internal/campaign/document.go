@@ -27,7 +27,9 @@ type Document struct {
 	BookUntilSeconds   int      `json:"book_until_seconds"`
 	ChangeUntilSeconds int      `json:"change_until_seconds"`
 	Regions            []Region `json:"regions"`
-	Waves              []Wave   `json:"waves"`
+	// ServiceType says what is given away, in codes that others know.
+	ServiceType []Coding `json:"service_type,omitempty"`
+	Waves       []Wave   `json:"waves"`
 	// Rooms are the waiting rooms; waves that none of them names have no line.
 	Rooms []Room `json:"rooms,omitempty"`
 	// Cases are what the administrators expect of their own rules; publishing is refused while one fails.
@@ -42,6 +44,13 @@ type Document struct {
 type Words struct {
 	Ko string `json:"ko"`
 	En string `json:"en"`
+}
+
+// Coding is a code of a system, as FHIR has it.
+type Coding struct {
+	System  string `json:"system"`
+	Code    string `json:"code"`
+	Display string `json:"display,omitempty"`
 }
 
 // Region groups sites.

@@ -231,6 +231,32 @@ func TestSitesAreReadAsText(t *testing.T) {
 	}
 }
 
+func TestSitesMayHaveTheirAddressInParts(t *testing.T) {
+	t.Parallel()
+	parts := strings.TrimSuffix(heading, "\n") + ",state,city,postal_code\n"
+	sites, err := ParseSites(strings.NewReader(parts + "a,seoul,이름,,주소,02,,,no,,서울특별시, 종로구 ,03000\nb,seoul,이름,,주소,02,,,no,,,,\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []Site{
+		{ID: "a", Region: "seoul", Name: "이름", Address: "주소", Telephone: "02", State: "서울특별시", City: "종로구", PostalCode: "03000"},
+		{ID: "b", Region: "seoul", Name: "이름", Address: "주소", Telephone: "02"},
+	}
+	if diff := cmp.Diff(want, sites); diff != "" {
+		t.Error(diff)
+	}
+	long := "a,seoul,이름,,주소,02,,,no,,," + strings.Repeat("가", 101) + ",03000\n"
+	if _, err := ParseSites(strings.NewReader(parts + long)); err == nil || !strings.Contains(err.Error(), "line 2: city is longer than 100 letters") {
+		t.Error(err)
+	}
+	if _, err := ParseSites(strings.NewReader(parts + "a,seoul,n,,a,,,,no,\n")); err == nil || !strings.Contains(err.Error(), "has 10 columns and must have 13") {
+		t.Error(err)
+	}
+	if _, err := ParseSites(strings.NewReader(strings.TrimSuffix(heading, "\n") + ",city\n")); err == nil || !strings.Contains(err.Error(), "state,city,postal_code") {
+		t.Error(err)
+	}
+}
+
 func TestAFileOfNoSitesIsEmpty(t *testing.T) {
 	t.Parallel()
 	if sites, err := ParseSites(strings.NewReader(heading)); err != nil || len(sites) != 0 {

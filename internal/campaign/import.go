@@ -38,6 +38,9 @@ var importColumns = []table.Column{
 	{Name: "longitude", Optional: true, Number: true},
 	{Name: "wheelchair"},
 	{Name: "slot_template", Optional: true},
+	{Name: "state", Optional: true},
+	{Name: "city", Optional: true},
+	{Name: "postal_code", Optional: true},
 }
 
 // plannedSite is a site as a plan keeps it.
@@ -153,6 +156,9 @@ func difference(was, is Site) string {
 		{"telephone", was.Telephone == is.Telephone},
 		{"position", reflect.DeepEqual(was.Latitude, is.Latitude) && reflect.DeepEqual(was.Longitude, is.Longitude)},
 		{"wheelchair", was.Wheelchair == is.Wheelchair},
+		{"state", was.State == is.State},
+		{"city", was.City == is.City},
+		{"postal_code", was.PostalCode == is.PostalCode},
 	} {
 		if !f.same {
 			fields = append(fields, f.name)

@@ -76,13 +76,14 @@ type querier interface {
 
 func loadSites(ctx context.Context, from querier, id string) ([]Site, error) {
 	rows, err := from.Query(ctx, `
-		SELECT site_id, region, name, name_en, address, telephone, latitude, longitude, wheelchair
+		SELECT site_id, region, name, name_en, address, telephone, latitude, longitude, wheelchair, state, city, postal_code
 		FROM sites WHERE campaign_id = $1 ORDER BY site_id`, id)
 	if err != nil {
 		return nil, postgres.Unreachable(fmt.Errorf("reading the sites of %s: %w", id, err))
 	}
 	sites, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (s Site, err error) {
-		err = row.Scan(&s.ID, &s.Region, &s.Name, &s.NameEn, &s.Address, &s.Telephone, &s.Latitude, &s.Longitude, &s.Wheelchair)
+		err = row.Scan(&s.ID, &s.Region, &s.Name, &s.NameEn, &s.Address, &s.Telephone, &s.Latitude, &s.Longitude, &s.Wheelchair,
+			&s.State, &s.City, &s.PostalCode)
 		return s, err
 	})
 	if err != nil {
@@ -111,19 +112,24 @@ func SaveSites(ctx context.Context, tx pgx.Tx, id string, sites []Site) error {
 	if _, err := tx.Exec(ctx, `CREATE TEMPORARY TABLE saved_sites (LIKE sites INCLUDING DEFAULTS) ON COMMIT DROP`); err != nil {
 		return fail(err)
 	}
-	columns := []string{"campaign_id", "site_id", "region", "name", "name_en", "address", "telephone", "latitude", "longitude", "wheelchair"}
+	columns := []string{
+		"campaign_id", "site_id", "region", "name", "name_en", "address", "telephone", "latitude", "longitude", "wheelchair",
+		"state", "city", "postal_code",
+	}
 	if _, err := tx.CopyFrom(ctx, pgx.Identifier{"saved_sites"}, columns, pgx.CopyFromSlice(len(sites), func(i int) ([]any, error) {
 		s := sites[i]
-		return []any{id, s.ID, s.Region, s.Name, s.NameEn, s.Address, s.Telephone, s.Latitude, s.Longitude, s.Wheelchair}, nil
+		return []any{
+			id, s.ID, s.Region, s.Name, s.NameEn, s.Address, s.Telephone, s.Latitude, s.Longitude, s.Wheelchair, s.State, s.City, s.PostalCode,
+		}, nil
 	})); err != nil {
 		return fail(err)
 	}
+	const said = `region, name, name_en, address, telephone, latitude, longitude, wheelchair, state, city, postal_code`
 	for _, sql := range []string{
-		`INSERT INTO sites (campaign_id, site_id, region, name, name_en, address, telephone, latitude, longitude, wheelchair)
-			SELECT campaign_id, site_id, region, name, name_en, address, telephone, latitude, longitude, wheelchair FROM saved_sites
-			ON CONFLICT (campaign_id, site_id) DO UPDATE SET (region, name, name_en, address, telephone, latitude, longitude, wheelchair)
-			= (excluded.region, excluded.name, excluded.name_en, excluded.address, excluded.telephone,
-			   excluded.latitude, excluded.longitude, excluded.wheelchair)`,
+		`INSERT INTO sites (campaign_id, site_id, ` + said + `) SELECT campaign_id, site_id, ` + said + ` FROM saved_sites
+			ON CONFLICT (campaign_id, site_id) DO UPDATE SET (` + said + `)
+			= (excluded.region, excluded.name, excluded.name_en, excluded.address, excluded.telephone, excluded.latitude,
+			   excluded.longitude, excluded.wheelchair, excluded.state, excluded.city, excluded.postal_code)`,
 		`DROP TABLE saved_sites`,
 	} {
 		if _, err := tx.Exec(ctx, sql); err != nil {

@@ -24,14 +24,21 @@ type Site struct {
 	Latitude   *float64 // degrees; both coordinates or neither
 	Longitude  *float64
 	Wheelchair bool
+	// State, City and PostalCode are the address in parts, for those who want it so; any of them may be empty.
+	State, City, PostalCode string
 	// SlotTemplate names the template of the slots file that this site follows.
 	SlotTemplate string
 }
 
-// siteColumns is the heading of a sites file.
+// siteColumns is the heading of a sites file; addressColumns may follow, all of them or none.
 var siteColumns = []string{
 	"site_id", "region", "name", "name_en", "address", "telephone", "latitude", "longitude", "wheelchair", "slot_template",
 }
+
+var addressColumns = []string{"state", "city", "postal_code"}
+
+// maxAddressPart is how many letters a part of an address may have.
+const maxAddressPart = 100
 
 const maxSites = 100_000
 
@@ -51,8 +58,10 @@ func ParseSites(r io.Reader) ([]Site, error) {
 	if len(heading) > 0 {
 		heading[0] = strings.TrimPrefix(heading[0], "\ufeff") // a spreadsheet's byte order mark
 	}
-	if !slices.Equal(heading, siteColumns) {
-		return nil, fmt.Errorf("the heading of the sites file must be %s", strings.Join(siteColumns, ","))
+	columns := len(heading) // which reading on overwrites
+	if !slices.Equal(heading, siteColumns) && !slices.Equal(heading, slices.Concat(siteColumns, addressColumns)) {
+		return nil, fmt.Errorf("the heading of the sites file must be %s, and may go on with %s",
+			strings.Join(siteColumns, ","), strings.Join(addressColumns, ","))
 	}
 	var sites []Site
 	var faults []error
@@ -63,7 +72,7 @@ func ParseSites(r io.Reader) ([]Site, error) {
 			break
 		}
 		if broken, ok := errors.AsType[*csv.ParseError](err); ok && errors.Is(err, csv.ErrFieldCount) {
-			faults = append(faults, fmt.Errorf("line %d: has %d columns and must have %d", broken.StartLine, len(row), len(siteColumns)))
+			faults = append(faults, fmt.Errorf("line %d: has %d columns and must have %d", broken.StartLine, len(row), columns))
 			continue
 		}
 		if err != nil { // A quote that doesn't close: where rows begin isn't known any more.
@@ -90,6 +99,14 @@ func parseSite(row []string) (s Site, problems []string) {
 	s = Site{
 		ID: row[0], Region: row[1], Name: strings.TrimSpace(row[2]), NameEn: strings.TrimSpace(row[3]),
 		Address: strings.TrimSpace(row[4]), Telephone: row[5], SlotTemplate: row[9],
+	}
+	if len(row) > len(siteColumns) {
+		s.State, s.City, s.PostalCode = strings.TrimSpace(row[10]), strings.TrimSpace(row[11]), strings.TrimSpace(row[12])
+		for i, part := range []string{s.State, s.City, s.PostalCode} {
+			if utf8.RuneCountInString(part) > maxAddressPart {
+				problems = append(problems, fmt.Sprintf("%s is longer than %d letters", addressColumns[i], maxAddressPart))
+			}
+		}
 	}
 	if !utf8.ValidString(strings.Join(row, "")) {
 		problems = append(problems, "isn't UTF-8; a spreadsheet may have saved it in another encoding")

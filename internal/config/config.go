@@ -50,6 +50,8 @@ type Config struct {
 	OpsListen      string         `env:"JARI_OPS_LISTEN"      envDefault:"127.0.0.1:9090"  doc:"address of /livez, /readyz and /metrics; keep it inside"`
 	TrustedProxies []netip.Prefix `env:"JARI_TRUSTED_PROXIES"                              doc:"address ranges whose X-Forwarded-For is believed, separated by commas; nobody's by default"`
 	AllowedOrigins []string       `env:"JARI_ALLOWED_ORIGINS"                              doc:"origins besides the API's own whose pages may call it, separated by commas, such as https://booking.example.org; the session cookie is only sent by pages of the same site"`
+	PublicURL      string         `env:"JARI_PUBLIC_URL"                                   doc:"the address that the public reaches the API by, such as https://api.example.org; addresses in the feed for other sites (/v1/feeds/$bulk-publish) begin with it, and without it there is no feed"`
+	BookingPage    string         `env:"JARI_BOOKING_PAGE"                                 doc:"the page on which people begin to book, for the feed to lead to; {campaign}, {region}, {site} and {slot} in it are replaced, such as https://booking.example.org/?slot={slot}. Without it the feed leads nowhere"`
 	LogLevel       slog.Level     `env:"JARI_LOG_LEVEL"       envDefault:"INFO"            doc:"DEBUG, INFO, WARN or ERROR"`
 
 	PostgresURL            Secret        `env:"JARI_POSTGRES_URL"                            doc:"postgres://user:password@host:port/database"`
@@ -292,6 +294,7 @@ func (c Config) Validate() error {
 		refuse("JARI_REMINDERS_FROM", "is %d and must be before JARI_REMINDERS_TO, which is %d", c.RemindersFrom, c.RemindersTo)
 	}
 	c.validateIdentity(refuse)
+	c.validateFeed(refuse)
 	c.validateAdminSignIn(refuse)
 	for _, origin := range c.AllowedOrigins {
 		if u, err := url.Parse(origin); err != nil || u.Scheme == "" || u.Host == "" || u.Path != "" {

@@ -16,6 +16,8 @@ import (
 // Document is a public answer, encoded once and the same for everybody.
 type Document struct {
 	Plain Encoded
+	// Type is its media type, as a list of one like the rest.
+	Type [1]string
 
 	pack   sync.Once
 	packed *Encoded
@@ -74,10 +76,13 @@ func squeeze(body []byte) []byte {
 	return slices.Clone(out.Bytes())
 }
 
-// New encodes a document.
-func New(body []byte) *Document {
+// New encodes a document of JSON.
+func New(body []byte) *Document { return NewOf("application/json", body) }
+
+// NewOf encodes a document of a media type.
+func NewOf(mediaType string, body []byte) *Document {
 	sum := sha256.Sum256(body)
-	return &Document{Plain: Encoded{
+	return &Document{Type: [1]string{mediaType}, Plain: Encoded{
 		Body: body, ETag: [1]string{`"` + base64.RawURLEncoding.EncodeToString(sum[:12]) + `"`},
 		Length: [1]string{strconv.Itoa(len(body))},
 	}}

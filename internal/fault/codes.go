@@ -48,6 +48,7 @@ const (
 	CodeRoomNotFound     Code = "room_not_found"
 	CodeNoHold           Code = "no_hold"
 	CodeNoBooking        Code = "no_booking"
+	CodeFeedNotOffered   Code = "feed_not_offered" // this deployment has no feed for other sites
 )
 
 // Codes of identity.

@@ -238,6 +238,27 @@ func (e DrawStandingSource) Valid() bool {
 	}
 }
 
+// Defines values for FeedManifestOutputType.
+const (
+	FeedManifestOutputTypeLocation FeedManifestOutputType = "Location"
+	FeedManifestOutputTypeSchedule FeedManifestOutputType = "Schedule"
+	FeedManifestOutputTypeSlot     FeedManifestOutputType = "Slot"
+)
+
+// Valid indicates whether the value is a known member of the FeedManifestOutputType enum.
+func (e FeedManifestOutputType) Valid() bool {
+	switch e {
+	case FeedManifestOutputTypeLocation:
+		return true
+	case FeedManifestOutputTypeSchedule:
+		return true
+	case FeedManifestOutputTypeSlot:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for FunnelStepName.
 const (
 	FunnelStepNameAdmitted  FunnelStepName = "admitted"
@@ -620,6 +641,7 @@ const (
 	ProblemCodeDraftChanged            ProblemCode = "draft_changed"
 	ProblemCodeDraftNotFound           ProblemCode = "draft_not_found"
 	ProblemCodeEffectiveTooSoon        ProblemCode = "effective_too_soon"
+	ProblemCodeFeedNotOffered          ProblemCode = "feed_not_offered"
 	ProblemCodeHoldEnding              ProblemCode = "hold_ending"
 	ProblemCodeHoldExpired             ProblemCode = "hold_expired"
 	ProblemCodeHoldLimit               ProblemCode = "hold_limit"
@@ -766,6 +788,8 @@ func (e ProblemCode) Valid() bool {
 	case ProblemCodeDraftNotFound:
 		return true
 	case ProblemCodeEffectiveTooSoon:
+		return true
+	case ProblemCodeFeedNotOffered:
 		return true
 	case ProblemCodeHoldEnding:
 		return true
@@ -1617,6 +1641,31 @@ type EntitledLists struct {
 	// Waiting Imports that wait for their sign-off, the newest fifty.
 	Waiting []ListImport `json:"waiting"`
 }
+
+// FeedManifest A Bulk Publication Manifest.
+type FeedManifest struct {
+	// Error Always empty.
+	Error  []map[string]interface{} `json:"error"`
+	Output []struct {
+		Extension *struct {
+			// State The states or provinces that the file is about.
+			State []string `json:"state"`
+		} `json:"extension,omitempty"`
+		Type FeedManifestOutputType `json:"type"`
+
+		// Url The address of a file of lines of this type.
+		Url string `json:"url"`
+	} `json:"output"`
+
+	// Request The address of the manifest.
+	Request string `json:"request"`
+
+	// TransactionTime When this was published.
+	TransactionTime time.Time `json:"transactionTime"`
+}
+
+// FeedManifestOutputType defines model for FeedManifest.Output.Type.
+type FeedManifestOutputType string
 
 // FlaggedList defines model for FlaggedList.
 type FlaggedList struct {
@@ -2699,19 +2748,31 @@ type SignInReturn struct {
 
 // Site defines model for Site.
 type Site struct {
-	Address    string   `json:"address"`
-	Latitude   *float64 `json:"latitude,omitempty"`
-	Longitude  *float64 `json:"longitude,omitempty"`
-	Name       string   `json:"name"`
-	NameEn     *string  `json:"name_en,omitempty"`
-	SiteId     string   `json:"site_id"`
-	Telephone  *string  `json:"telephone,omitempty"`
-	Wheelchair bool     `json:"wheelchair"`
+	Address string `json:"address"`
+
+	// City … the city or district …
+	City      *string  `json:"city,omitempty"`
+	Latitude  *float64 `json:"latitude,omitempty"`
+	Longitude *float64 `json:"longitude,omitempty"`
+	Name      string   `json:"name"`
+	NameEn    *string  `json:"name_en,omitempty"`
+
+	// PostalCode … and the postal code.
+	PostalCode *string `json:"postal_code,omitempty"`
+	SiteId     string  `json:"site_id"`
+
+	// State The address in parts, where they are known: the state or province …
+	State      *string `json:"state,omitempty"`
+	Telephone  *string `json:"telephone,omitempty"`
+	Wheelchair bool    `json:"wheelchair"`
 }
 
 // SiteInput defines model for SiteInput.
 type SiteInput struct {
 	Address string `json:"address"`
+
+	// City The city or district. A site without it, a postal code or a telephone isn't in the feed.
+	City *string `json:"city,omitempty"`
 
 	// Latitude Degrees; both or neither.
 	Latitude  *float32 `json:"latitude,omitempty"`
@@ -2721,9 +2782,13 @@ type SiteInput struct {
 
 	// OverrideFreeze As in changing a slot. No personal data.
 	OverrideFreeze *string `json:"override_freeze,omitempty"`
+	PostalCode     *string `json:"postal_code,omitempty"`
 	Region         string  `json:"region"`
-	Telephone      *string `json:"telephone,omitempty"`
-	Wheelchair     bool    `json:"wheelchair"`
+
+	// State The state or province, for the feed for other sites; the name of the region if left out.
+	State      *string `json:"state,omitempty"`
+	Telephone  *string `json:"telephone,omitempty"`
+	Wheelchair bool    `json:"wheelchair"`
 }
 
 // SiteList defines model for SiteList.
@@ -3133,6 +3198,12 @@ type CampaignPath = string
 // DatePath YYYY-MM-DD; a date that exists.
 type DatePath = CivilDate
 
+// FeedFilePath defines model for FeedFilePath.
+type FeedFilePath = string
+
+// FeedWeekPath defines model for FeedWeekPath.
+type FeedWeekPath = string
+
 // IfNoneMatch defines model for IfNoneMatch.
 type IfNoneMatch = string
 
@@ -3376,6 +3447,30 @@ type ListSitesByHashParams struct {
 
 // GetSiteSlotsParams defines parameters for GetSiteSlots.
 type GetSiteSlotsParams struct {
+	// IfNoneMatch The ETag that the caller has.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// GetFeedParams defines parameters for GetFeed.
+type GetFeedParams struct {
+	// IfNoneMatch The ETag that the caller has.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// GetFeedLocationsParams defines parameters for GetFeedLocations.
+type GetFeedLocationsParams struct {
+	// IfNoneMatch The ETag that the caller has.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// GetFeedSchedulesParams defines parameters for GetFeedSchedules.
+type GetFeedSchedulesParams struct {
+	// IfNoneMatch The ETag that the caller has.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// GetFeedSlotsParams defines parameters for GetFeedSlots.
+type GetFeedSlotsParams struct {
 	// IfNoneMatch The ETag that the caller has.
 	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
 }
@@ -4166,6 +4261,18 @@ type ServerInterface interface {
 	// GetSiteSlots What is free at a site, on all its days
 	// (GET /v1/campaigns/{campaign}/sites/{site}/slots)
 	GetSiteSlots(ctx echo.Context, campaign CampaignPath, site SitePath, params GetSiteSlotsParams) error
+	// GetFeed What is free, for other sites
+	// (GET /v1/feeds/$bulk-publish)
+	GetFeed(ctx echo.Context, params GetFeedParams) error
+	// GetFeedLocations The sites of a region, as FHIR Locations
+	// (GET /v1/feeds/{campaign}/regions/{region}/locations/{file})
+	GetFeedLocations(ctx echo.Context, campaign CampaignPath, region RegionPath, file FeedFilePath, params GetFeedLocationsParams) error
+	// GetFeedSchedules The schedules of the sites of a region, as FHIR Schedules
+	// (GET /v1/feeds/{campaign}/regions/{region}/schedules/{file})
+	GetFeedSchedules(ctx echo.Context, campaign CampaignPath, region RegionPath, file FeedFilePath, params GetFeedSchedulesParams) error
+	// GetFeedSlots The slots of a region in a week, as FHIR Slots
+	// (GET /v1/feeds/{campaign}/regions/{region}/slots/{week})
+	GetFeedSlots(ctx echo.Context, campaign CampaignPath, region RegionPath, week FeedWeekPath, params GetFeedSlotsParams) error
 	// GetIdentity How people say who they are here
 	// (GET /v1/identity)
 	GetIdentity(ctx echo.Context) error
@@ -5991,6 +6098,191 @@ func (w *ServerInterfaceWrapper) GetSiteSlots(ctx echo.Context) error {
 	return err
 }
 
+// GetFeed converts echo context to params.
+func (w *ServerInterfaceWrapper) GetFeed(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetFeedParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch IfNoneMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-None-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-None-Match: %s", err))
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetFeed(ctx, params)
+	return err
+}
+
+// GetFeedLocations converts echo context to params.
+func (w *ServerInterfaceWrapper) GetFeedLocations(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "campaign" -------------
+	var campaign CampaignPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "campaign", ctx.Param("campaign"), &campaign, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter campaign: %s", err))
+	}
+
+	// ------------- Path parameter "region" -------------
+	var region RegionPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "region", ctx.Param("region"), &region, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter region: %s", err))
+	}
+
+	// ------------- Path parameter "file" -------------
+	var file FeedFilePath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "file", ctx.Param("file"), &file, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter file: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetFeedLocationsParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch IfNoneMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-None-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-None-Match: %s", err))
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetFeedLocations(ctx, campaign, region, file, params)
+	return err
+}
+
+// GetFeedSchedules converts echo context to params.
+func (w *ServerInterfaceWrapper) GetFeedSchedules(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "campaign" -------------
+	var campaign CampaignPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "campaign", ctx.Param("campaign"), &campaign, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter campaign: %s", err))
+	}
+
+	// ------------- Path parameter "region" -------------
+	var region RegionPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "region", ctx.Param("region"), &region, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter region: %s", err))
+	}
+
+	// ------------- Path parameter "file" -------------
+	var file FeedFilePath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "file", ctx.Param("file"), &file, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter file: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetFeedSchedulesParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch IfNoneMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-None-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-None-Match: %s", err))
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetFeedSchedules(ctx, campaign, region, file, params)
+	return err
+}
+
+// GetFeedSlots converts echo context to params.
+func (w *ServerInterfaceWrapper) GetFeedSlots(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "campaign" -------------
+	var campaign CampaignPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "campaign", ctx.Param("campaign"), &campaign, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter campaign: %s", err))
+	}
+
+	// ------------- Path parameter "region" -------------
+	var region RegionPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "region", ctx.Param("region"), &region, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter region: %s", err))
+	}
+
+	// ------------- Path parameter "week" -------------
+	var week FeedWeekPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "week", ctx.Param("week"), &week, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter week: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetFeedSlotsParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch IfNoneMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-None-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-None-Match: %s", err))
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetFeedSlots(ctx, campaign, region, week, params)
+	return err
+}
+
 // GetIdentity converts echo context to params.
 func (w *ServerInterfaceWrapper) GetIdentity(ctx echo.Context) error {
 	var err error
@@ -6298,6 +6590,10 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/v1/campaigns/:campaign/regions/:region/sites/:hash", wrapper.ListSitesByHash, options.OperationMiddlewares["listSitesByHash"]...)
 	router.GET(options.BaseURL+"/v1/campaigns/:campaign/regions/:region/days/:date", wrapper.GetRegionDay, options.OperationMiddlewares["getRegionDay"]...)
 	router.GET(options.BaseURL+"/v1/campaigns/:campaign/sites/:site/slots", wrapper.GetSiteSlots, options.OperationMiddlewares["getSiteSlots"]...)
+	router.GET(options.BaseURL+"/v1/feeds/$bulk-publish", wrapper.GetFeed, options.OperationMiddlewares["getFeed"]...)
+	router.GET(options.BaseURL+"/v1/feeds/:campaign/regions/:region/locations/:file", wrapper.GetFeedLocations, options.OperationMiddlewares["getFeedLocations"]...)
+	router.GET(options.BaseURL+"/v1/feeds/:campaign/regions/:region/schedules/:file", wrapper.GetFeedSchedules, options.OperationMiddlewares["getFeedSchedules"]...)
+	router.GET(options.BaseURL+"/v1/feeds/:campaign/regions/:region/slots/:week", wrapper.GetFeedSlots, options.OperationMiddlewares["getFeedSlots"]...)
 	router.DELETE(options.BaseURL+"/v1/campaigns/:campaign/hold", wrapper.ReleaseHold, options.OperationMiddlewares["releaseHold"]...)
 	router.GET(options.BaseURL+"/v1/campaigns/:campaign/hold", wrapper.GetHold, options.OperationMiddlewares["getHold"]...)
 	router.PUT(options.BaseURL+"/v1/campaigns/:campaign/hold", wrapper.PlaceHold, options.OperationMiddlewares["placeHold"]...)
@@ -19325,6 +19621,503 @@ func (response GetSiteSlots503ApplicationProblemPlusJSONResponse) VisitGetSiteSl
 	return err
 }
 
+type GetFeedRequestObject struct {
+	Params GetFeedParams
+}
+
+type GetFeedResponseObject interface {
+	VisitGetFeedResponse(w http.ResponseWriter) error
+}
+
+type GetFeed200ResponseHeaders struct {
+	CacheControl *string
+	ETag         *string
+}
+
+type GetFeed200JSONResponse struct {
+	Body    FeedManifest
+	Headers GetFeed200ResponseHeaders
+}
+
+func (response GetFeed200JSONResponse) VisitGetFeedResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.CacheControl != nil {
+		w.Header().Set("Cache-Control", fmt.Sprint(*response.Headers.CacheControl))
+	}
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetFeed304Response struct {
+}
+
+func (response GetFeed304Response) VisitGetFeedResponse(w http.ResponseWriter) error {
+	w.WriteHeader(304)
+	return nil
+}
+
+type GetFeed400ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response GetFeed400ApplicationProblemPlusJSONResponse) VisitGetFeedResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetFeed404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response GetFeed404ApplicationProblemPlusJSONResponse) VisitGetFeedResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetFeed500ApplicationProblemPlusJSONResponse struct {
+	InternalApplicationProblemPlusJSONResponse
+}
+
+func (response GetFeed500ApplicationProblemPlusJSONResponse) VisitGetFeedResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetFeed503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response GetFeed503ApplicationProblemPlusJSONResponse) VisitGetFeedResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetFeedLocationsRequestObject struct {
+	Campaign CampaignPath `json:"campaign"`
+	Region   RegionPath   `json:"region"`
+	File     FeedFilePath `json:"file"`
+	Params   GetFeedLocationsParams
+}
+
+type GetFeedLocationsResponseObject interface {
+	VisitGetFeedLocationsResponse(w http.ResponseWriter) error
+}
+
+type GetFeedLocations200ResponseHeaders struct {
+	CacheControl *string
+	ETag         *string
+}
+
+type GetFeedLocations200ApplicationfhirNdjsonResponse struct {
+	Body          io.Reader
+	Headers       GetFeedLocations200ResponseHeaders
+	ContentLength int64
+}
+
+func (response GetFeedLocations200ApplicationfhirNdjsonResponse) VisitGetFeedLocationsResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "application/fhir+ndjson")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	if response.Headers.CacheControl != nil {
+		w.Header().Set("Cache-Control", fmt.Sprint(*response.Headers.CacheControl))
+	}
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
+type GetFeedLocations304Response struct {
+}
+
+func (response GetFeedLocations304Response) VisitGetFeedLocationsResponse(w http.ResponseWriter) error {
+	w.WriteHeader(304)
+	return nil
+}
+
+type GetFeedLocations307ResponseHeaders struct {
+	CacheControl string
+	Location     string
+}
+
+type GetFeedLocations307Response struct {
+	Headers GetFeedLocations307ResponseHeaders
+}
+
+func (response GetFeedLocations307Response) VisitGetFeedLocationsResponse(w http.ResponseWriter) error {
+	w.Header().Set("Cache-Control", fmt.Sprint(response.Headers.CacheControl))
+	w.Header().Set("Location", fmt.Sprint(response.Headers.Location))
+	w.WriteHeader(307)
+	return nil
+}
+
+type GetFeedLocations400ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response GetFeedLocations400ApplicationProblemPlusJSONResponse) VisitGetFeedLocationsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetFeedLocations404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response GetFeedLocations404ApplicationProblemPlusJSONResponse) VisitGetFeedLocationsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetFeedLocations500ApplicationProblemPlusJSONResponse struct {
+	InternalApplicationProblemPlusJSONResponse
+}
+
+func (response GetFeedLocations500ApplicationProblemPlusJSONResponse) VisitGetFeedLocationsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetFeedLocations503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response GetFeedLocations503ApplicationProblemPlusJSONResponse) VisitGetFeedLocationsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetFeedSchedulesRequestObject struct {
+	Campaign CampaignPath `json:"campaign"`
+	Region   RegionPath   `json:"region"`
+	File     FeedFilePath `json:"file"`
+	Params   GetFeedSchedulesParams
+}
+
+type GetFeedSchedulesResponseObject interface {
+	VisitGetFeedSchedulesResponse(w http.ResponseWriter) error
+}
+
+type GetFeedSchedules200ResponseHeaders struct {
+	CacheControl *string
+	ETag         *string
+}
+
+type GetFeedSchedules200ApplicationfhirNdjsonResponse struct {
+	Body          io.Reader
+	Headers       GetFeedSchedules200ResponseHeaders
+	ContentLength int64
+}
+
+func (response GetFeedSchedules200ApplicationfhirNdjsonResponse) VisitGetFeedSchedulesResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "application/fhir+ndjson")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	if response.Headers.CacheControl != nil {
+		w.Header().Set("Cache-Control", fmt.Sprint(*response.Headers.CacheControl))
+	}
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
+type GetFeedSchedules304Response struct {
+}
+
+func (response GetFeedSchedules304Response) VisitGetFeedSchedulesResponse(w http.ResponseWriter) error {
+	w.WriteHeader(304)
+	return nil
+}
+
+type GetFeedSchedules307ResponseHeaders struct {
+	CacheControl string
+	Location     string
+}
+
+type GetFeedSchedules307Response struct {
+	Headers GetFeedSchedules307ResponseHeaders
+}
+
+func (response GetFeedSchedules307Response) VisitGetFeedSchedulesResponse(w http.ResponseWriter) error {
+	w.Header().Set("Cache-Control", fmt.Sprint(response.Headers.CacheControl))
+	w.Header().Set("Location", fmt.Sprint(response.Headers.Location))
+	w.WriteHeader(307)
+	return nil
+}
+
+type GetFeedSchedules400ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response GetFeedSchedules400ApplicationProblemPlusJSONResponse) VisitGetFeedSchedulesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetFeedSchedules404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response GetFeedSchedules404ApplicationProblemPlusJSONResponse) VisitGetFeedSchedulesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetFeedSchedules500ApplicationProblemPlusJSONResponse struct {
+	InternalApplicationProblemPlusJSONResponse
+}
+
+func (response GetFeedSchedules500ApplicationProblemPlusJSONResponse) VisitGetFeedSchedulesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetFeedSchedules503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response GetFeedSchedules503ApplicationProblemPlusJSONResponse) VisitGetFeedSchedulesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetFeedSlotsRequestObject struct {
+	Campaign CampaignPath `json:"campaign"`
+	Region   RegionPath   `json:"region"`
+	Week     FeedWeekPath `json:"week"`
+	Params   GetFeedSlotsParams
+}
+
+type GetFeedSlotsResponseObject interface {
+	VisitGetFeedSlotsResponse(w http.ResponseWriter) error
+}
+
+type GetFeedSlots200ResponseHeaders struct {
+	CacheControl *string
+	ETag         *string
+}
+
+type GetFeedSlots200ApplicationfhirNdjsonResponse struct {
+	Body          io.Reader
+	Headers       GetFeedSlots200ResponseHeaders
+	ContentLength int64
+}
+
+func (response GetFeedSlots200ApplicationfhirNdjsonResponse) VisitGetFeedSlotsResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "application/fhir+ndjson")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	if response.Headers.CacheControl != nil {
+		w.Header().Set("Cache-Control", fmt.Sprint(*response.Headers.CacheControl))
+	}
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
+type GetFeedSlots304Response struct {
+}
+
+func (response GetFeedSlots304Response) VisitGetFeedSlotsResponse(w http.ResponseWriter) error {
+	w.WriteHeader(304)
+	return nil
+}
+
+type GetFeedSlots400ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response GetFeedSlots400ApplicationProblemPlusJSONResponse) VisitGetFeedSlotsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetFeedSlots404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response GetFeedSlots404ApplicationProblemPlusJSONResponse) VisitGetFeedSlotsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetFeedSlots500ApplicationProblemPlusJSONResponse struct {
+	InternalApplicationProblemPlusJSONResponse
+}
+
+func (response GetFeedSlots500ApplicationProblemPlusJSONResponse) VisitGetFeedSlotsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetFeedSlots503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response GetFeedSlots503ApplicationProblemPlusJSONResponse) VisitGetFeedSlotsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type GetIdentityRequestObject struct {
 }
 
@@ -21953,6 +22746,18 @@ type StrictServerInterface interface {
 	// GetSiteSlots What is free at a site, on all its days
 	// (GET /v1/campaigns/{campaign}/sites/{site}/slots)
 	GetSiteSlots(ctx context.Context, request GetSiteSlotsRequestObject) (GetSiteSlotsResponseObject, error)
+	// GetFeed What is free, for other sites
+	// (GET /v1/feeds/$bulk-publish)
+	GetFeed(ctx context.Context, request GetFeedRequestObject) (GetFeedResponseObject, error)
+	// GetFeedLocations The sites of a region, as FHIR Locations
+	// (GET /v1/feeds/{campaign}/regions/{region}/locations/{file})
+	GetFeedLocations(ctx context.Context, request GetFeedLocationsRequestObject) (GetFeedLocationsResponseObject, error)
+	// GetFeedSchedules The schedules of the sites of a region, as FHIR Schedules
+	// (GET /v1/feeds/{campaign}/regions/{region}/schedules/{file})
+	GetFeedSchedules(ctx context.Context, request GetFeedSchedulesRequestObject) (GetFeedSchedulesResponseObject, error)
+	// GetFeedSlots The slots of a region in a week, as FHIR Slots
+	// (GET /v1/feeds/{campaign}/regions/{region}/slots/{week})
+	GetFeedSlots(ctx context.Context, request GetFeedSlotsRequestObject) (GetFeedSlotsResponseObject, error)
 	// GetIdentity How people say who they are here
 	// (GET /v1/identity)
 	GetIdentity(ctx context.Context, request GetIdentityRequestObject) (GetIdentityResponseObject, error)
@@ -24959,6 +25764,115 @@ func (sh *strictHandler) GetSiteSlots(ctx echo.Context, campaign CampaignPath, s
 		return err
 	} else if validResponse, ok := response.(GetSiteSlotsResponseObject); ok {
 		return validResponse.VisitGetSiteSlotsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetFeed operation middleware
+func (sh *strictHandler) GetFeed(ctx echo.Context, params GetFeedParams) error {
+	var request GetFeedRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetFeed(ctx.Request().Context(), request.(GetFeedRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetFeed")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetFeedResponseObject); ok {
+		return validResponse.VisitGetFeedResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetFeedLocations operation middleware
+func (sh *strictHandler) GetFeedLocations(ctx echo.Context, campaign CampaignPath, region RegionPath, file FeedFilePath, params GetFeedLocationsParams) error {
+	var request GetFeedLocationsRequestObject
+
+	request.Campaign = campaign
+	request.Region = region
+	request.File = file
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetFeedLocations(ctx.Request().Context(), request.(GetFeedLocationsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetFeedLocations")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetFeedLocationsResponseObject); ok {
+		return validResponse.VisitGetFeedLocationsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetFeedSchedules operation middleware
+func (sh *strictHandler) GetFeedSchedules(ctx echo.Context, campaign CampaignPath, region RegionPath, file FeedFilePath, params GetFeedSchedulesParams) error {
+	var request GetFeedSchedulesRequestObject
+
+	request.Campaign = campaign
+	request.Region = region
+	request.File = file
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetFeedSchedules(ctx.Request().Context(), request.(GetFeedSchedulesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetFeedSchedules")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetFeedSchedulesResponseObject); ok {
+		return validResponse.VisitGetFeedSchedulesResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetFeedSlots operation middleware
+func (sh *strictHandler) GetFeedSlots(ctx echo.Context, campaign CampaignPath, region RegionPath, week FeedWeekPath, params GetFeedSlotsParams) error {
+	var request GetFeedSlotsRequestObject
+
+	request.Campaign = campaign
+	request.Region = region
+	request.Week = week
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetFeedSlots(ctx.Request().Context(), request.(GetFeedSlotsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetFeedSlots")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetFeedSlotsResponseObject); ok {
+		return validResponse.VisitGetFeedSlotsResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

@@ -211,6 +211,7 @@ func site(x campaign.Site) Site {
 	return Site{
 		SiteId: x.ID, Name: x.Name, NameEn: optional(x.NameEn), Address: x.Address, Telephone: optional(x.Telephone),
 		Latitude: x.Latitude, Longitude: x.Longitude, Wheelchair: x.Wheelchair,
+		State: optional(x.State), City: optional(x.City), PostalCode: optional(x.PostalCode),
 	}
 }
 

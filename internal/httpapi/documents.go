@@ -8,6 +8,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"jari/internal/feed"
 	"jari/internal/slot"
 )
 
@@ -62,6 +63,18 @@ var documents = map[string]struct {
 			return d, foreverHeader
 		}
 		return nil, nil
+	}, nil},
+	feedPath: {"getFeed", func(s *Server, _ []string) (*slot.Document, []string) {
+		return madeOrNone(s.Feed.Manifest()), feedHeader
+	}, nil},
+	"/v1/feeds/:campaign/regions/:region/locations/:file": {"getFeedLocations", func(s *Server, p []string) (*slot.Document, []string) {
+		return s.feedFile(feed.Location, p), foreverHeader
+	}, nil},
+	"/v1/feeds/:campaign/regions/:region/schedules/:file": {"getFeedSchedules", func(s *Server, p []string) (*slot.Document, []string) {
+		return s.feedFile(feed.Schedule, p), foreverHeader
+	}, nil},
+	"/v1/feeds/:campaign/regions/:region/slots/:week": {"getFeedSlots", func(s *Server, p []string) (*slot.Document, []string) {
+		return s.feedFile(feed.Slot, p), feedHeader
 	}, nil},
 }
 
@@ -118,6 +131,9 @@ func (s *Server) front(next http.Handler) http.HandlerFunc {
 		vary = []string{"Origin", "Accept-Encoding"}
 	}
 	return func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.RawPath != "" && r.URL.Path == feedPath {
+			r.URL.RawPath = "" // some clients write the dollar as %24
+		}
 		looks := (r.Method == http.MethodGet || r.Method == http.MethodHead) && r.URL.RawPath == ""
 		if !looks || (s.crossOrigin != nil && len(r.Header["Origin"]) > 0) {
 			next.ServeHTTP(w, r)
@@ -252,7 +268,7 @@ func (a asked) write(w http.ResponseWriter, d *slot.Document, cacheControl []str
 		}
 	}
 	h["Etag"] = encoded.ETag[:]
-	h["Content-Type"] = jsonType
+	h["Content-Type"] = d.Type[:]
 	h["Content-Length"] = encoded.Length[:]
 	if encoded != &d.Plain {
 		h["Content-Encoding"] = gzipEncoding
@@ -261,7 +277,7 @@ func (a asked) write(w http.ResponseWriter, d *slot.Document, cacheControl []str
 	if a.head {
 		return http.StatusOK, nil
 	}
-	_, err = w.Write(encoded.Body) //nolint:gosec // JSON that was encoded here, sent as JSON with nosniff
+	_, err = w.Write(encoded.Body) //nolint:gosec // encoded here, sent as what it is with nosniff
 	return http.StatusOK, err
 }
 

@@ -90,6 +90,7 @@ func (s *Server) PutSite(ctx context.Context, r PutSiteRequestObject) (PutSiteRe
 	put := campaign.Site{
 		ID: r.Site, Region: r.Body.Region, Name: r.Body.Name, NameEn: orElse(r.Body.NameEn, ""), Address: r.Body.Address,
 		Telephone: orElse(r.Body.Telephone, ""), Wheelchair: r.Body.Wheelchair,
+		State: orElse(r.Body.State, ""), City: orElse(r.Body.City, ""), PostalCode: orElse(r.Body.PostalCode, ""),
 	}
 	if at := r.Body.Latitude; at != nil {
 		degrees := float64(*at)

@@ -73,6 +73,11 @@ var operations = []operation{
 	{"listSitesByHash", public},
 	{"getRegionDay", public},
 	{"getSiteSlots", public},
+	// The same for other sites.
+	{"getFeed", public},
+	{"getFeedLocations", public},
+	{"getFeedSchedules", public},
+	{"getFeedSlots", public},
 	// Holding a place.
 	{"placeHold", admitted},
 	{"getHold", person},

@@ -155,7 +155,9 @@ func drawn(t *rapid.T) (h Hold, b Booking) {
 			Address: text.Draw(t, "address"), Latitude: rapid.Ptr(number, true).Draw(t, "latitude"),
 			Longitude: rapid.Ptr(number, true).Draw(t, "longitude"), Name: text.Draw(t, "name"),
 			NameEn: rapid.Ptr(text, true).Draw(t, "name_en"), SiteId: text.Draw(t, "site id"),
-			Telephone: rapid.Ptr(text, true).Draw(t, "telephone"), Wheelchair: rapid.Bool().Draw(t, "wheelchair"),
+			State: rapid.Ptr(text, true).Draw(t, "state"), City: rapid.Ptr(text, true).Draw(t, "city"),
+			PostalCode: rapid.Ptr(text, true).Draw(t, "postal code"),
+			Telephone:  rapid.Ptr(text, true).Draw(t, "telephone"), Wheelchair: rapid.Bool().Draw(t, "wheelchair"),
 		},
 	}
 	return h, b
@@ -184,7 +186,7 @@ func TestTheRushWritesWhatTheLibraryWrites(t *testing.T) {
 func TestTheRushKnowsEveryField(t *testing.T) {
 	t.Parallel()
 	for shape, fields := range map[reflect.Type]int{
-		reflect.TypeFor[Hold](): 5, reflect.TypeFor[Booking](): 9, reflect.TypeFor[Slot](): 4, reflect.TypeFor[Site](): 8,
+		reflect.TypeFor[Hold](): 5, reflect.TypeFor[Booking](): 9, reflect.TypeFor[Slot](): 4, reflect.TypeFor[Site](): 11,
 	} {
 		if n := shape.NumField(); n != fields {
 			t.Errorf("%s has %d fields, and rush_write.go writes %d", shape, n, fields)

@@ -46,13 +46,22 @@ func appendSlot(b []byte, x Slot) []byte {
 
 func appendSite(b []byte, x Site) []byte {
 	b = appendText(append(b, `{"address":`...), x.Address)
+	if x.City != nil {
+		b = appendText(append(b, `,"city":`...), *x.City)
+	}
 	b = appendNumber(b, `,"latitude":`, x.Latitude)
 	b = appendNumber(b, `,"longitude":`, x.Longitude)
 	b = appendText(append(b, `,"name":`...), x.Name)
 	if x.NameEn != nil {
 		b = appendText(append(b, `,"name_en":`...), *x.NameEn)
 	}
+	if x.PostalCode != nil {
+		b = appendText(append(b, `,"postal_code":`...), *x.PostalCode)
+	}
 	b = appendText(append(b, `,"site_id":`...), x.SiteId)
+	if x.State != nil {
+		b = appendText(append(b, `,"state":`...), *x.State)
+	}
 	if x.Telephone != nil {
 		b = appendText(append(b, `,"telephone":`...), *x.Telephone)
 	}

@@ -23,6 +23,7 @@ import (
 	"jari/internal/campaign"
 	"jari/internal/clock"
 	"jari/internal/fault"
+	"jari/internal/feed"
 	"jari/internal/identity"
 	"jari/internal/limit"
 	"jari/internal/notify"
@@ -45,6 +46,7 @@ type Options struct {
 	Audit     *audit.Log
 	Plans     *plan.Service
 	Pulse     *pulse.Service
+	Feed      *feed.Service
 	Clock     clock.Clock
 	Log       *slog.Logger
 	Metrics   prometheus.Registerer

@@ -58,6 +58,7 @@ var problemWords = map[fault.Code][2]words{
 	fault.CodeAdmissionOfAnother: {{"본인의 입장이 아닙니다.", "입장은 확인된 본인과 해당 예약에만 쓸 수 있습니다."}, {"This isn't your admission.", "An admission is for one person and one campaign."}},
 	fault.CodeCampaignNotFound:   {{"없는 예약 사업입니다.", ""}, {"There is no such campaign.", ""}},
 	fault.CodeRegionNotFound:     {{"없는 지역입니다.", ""}, {"There is no such region.", ""}},
+	fault.CodeFeedNotOffered:     {{"다른 사이트를 위한 자료를 제공하지 않습니다.", ""}, {"There is no feed for other sites here.", ""}},
 	fault.CodeSiteNotFound:       {{"없는 장소입니다.", ""}, {"There is no such site.", ""}},
 	fault.CodeSlotNotFound:       {{"없는 시간대입니다.", ""}, {"There is no such slot.", ""}},
 	fault.CodeRoomNotFound:       {{"없는 대기실입니다.", ""}, {"There is no such room.", ""}},

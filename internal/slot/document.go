@@ -92,6 +92,9 @@ func encodeSites(id, region string, sites []campaign.Site) (*Document, error) {
 		Latitude   *float64 `json:"latitude,omitempty"`
 		Longitude  *float64 `json:"longitude,omitempty"`
 		Wheelchair bool     `json:"wheelchair"`
+		State      string   `json:"state,omitempty"`
+		City       string   `json:"city,omitempty"`
+		PostalCode string   `json:"postal_code,omitempty"`
 	}
 	d := struct {
 		Campaign string `json:"campaign_id"`
@@ -99,7 +102,9 @@ func encodeSites(id, region string, sites []campaign.Site) (*Document, error) {
 		Sites    []site `json:"sites"`
 	}{Campaign: id, Region: region, Sites: make([]site, len(sites))}
 	for i, x := range sites {
-		d.Sites[i] = site{x.ID, x.Name, x.NameEn, x.Address, x.Telephone, x.Latitude, x.Longitude, x.Wheelchair}
+		d.Sites[i] = site{
+			x.ID, x.Name, x.NameEn, x.Address, x.Telephone, x.Latitude, x.Longitude, x.Wheelchair, x.State, x.City, x.PostalCode,
+		}
 	}
 	body, err := json.Marshal(d)
 	if err != nil {

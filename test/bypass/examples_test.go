@@ -2,6 +2,7 @@ package bypass_test
 
 import (
 	"net/http"
+	"path"
 	"strings"
 	"testing"
 
@@ -134,7 +135,9 @@ var examples = map[string]example{
 		},
 		answer: noRoom, anywhere: noLine,
 	},
-	"admit": {nobodys: ownAlone, elsewhere: succeeds, anywhere: "both rooms admit at once"},
+	"getFeedLocations": {prepare: feedFile("Location")},
+	"getFeedSchedules": {prepare: feedFile("Schedule")},
+	"admit":            {nobodys: ownAlone, elsewhere: succeeds, anywhere: "both rooms admit at once"},
 	"placeHold": {
 		// A move, so that the request names something of its sender.
 		prepare: func(t *testing.T, w *world, by *jaritest.Citizen) (any, map[string]string) {
@@ -496,5 +499,20 @@ func run(t *testing.T, w *world, statement string, args ...any) {
 	t.Helper()
 	if _, err := w.Pool.Exec(t.Context(), statement, args...); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// feedFile finds the name of a file of the feed that is named by its content.
+func feedFile(kind string) func(*testing.T, *world, *jaritest.Citizen) (any, map[string]string) {
+	return func(t *testing.T, w *world, _ *jaritest.Citizen) (any, map[string]string) {
+		var m httpapi.FeedManifest
+		w.Do(t, http.MethodGet, "/v1/feeds/$bulk-publish", nil).Want(t, http.StatusOK).Into(t, &m)
+		for _, o := range m.Output {
+			if string(o.Type) == kind && strings.Contains(o.Url, "/"+w.Campaign+"/regions/"+w.places["region"]+"/") {
+				return nil, map[string]string{"file": path.Base(o.Url)}
+			}
+		}
+		t.Fatalf("the feed has no %s of %s", kind, w.Campaign)
+		return nil, nil
 	}
 }

@@ -58,7 +58,7 @@ func (w *world) NewCitizen(t *testing.T) *jaritest.Citizen {
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	w := &world{Server: jaritest.Start(t, jaritest.WithEnvironment("JARI_IMPORT_BYTES", strconv.Itoa(mostList))), other: "other-2021", keys: map[string]string{}}
+	w := &world{Server: jaritest.Start(t, jaritest.WithFeed(), jaritest.WithEnvironment("JARI_IMPORT_BYTES", strconv.Itoa(mostList))), other: "other-2021", keys: map[string]string{}}
 	w.PublishAlso(t, w.other)
 	for _, role := range staff.Roles {
 		w.keys[string(role)] = w.AdminKey(t, string(role))
@@ -68,7 +68,7 @@ func newWorld(t *testing.T) *world {
 	w.Do(t, http.MethodGet, w.Path(""), nil).Want(t, http.StatusOK).Into(t, &c)
 	w.places = map[string]string{
 		"campaign": w.Campaign, "room": w.Campaign, "region": c.Regions[0].Region, "site": jaritest.SiteOfMany, "date": dayE3,
-		"hash": path.Base(c.Regions[0].SitesPath), "version": "1",
+		"hash": path.Base(c.Regions[0].SitesPath), "version": "1", "week": "2021-W30.ndjson",
 	}
 	return w
 }

@@ -88,6 +88,7 @@ var refusals = map[fault.Code]refusal{
 	fault.CodeMethodNotAllowed: ask(http.MethodPost, "/v1/campaigns", nil),
 	fault.CodeCampaignNotFound: ask(http.MethodGet, "/v1/campaigns/nothing", nil),
 	fault.CodeRegionNotFound:   ask(http.MethodGet, "/v1/campaigns/{campaign}/regions/nowhere/sites", nil),
+	fault.CodeFeedNotOffered:   ask(http.MethodGet, "/v1/feeds/$bulk-publish", nil),
 	fault.CodeSiteNotFound:     ask(http.MethodGet, "/v1/campaigns/{campaign}/sites/nowhere/slots", nil),
 	fault.CodeSlotNotFound:     ask(http.MethodPut, "/v1/campaigns/{campaign}/hold", jaritest.HoldBody("never")),
 	fault.CodeRoomNotFound:     ask(http.MethodPut, "/v1/rooms/nowhere/admission", nil),

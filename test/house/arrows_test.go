@@ -86,6 +86,10 @@ var arrows = []arrow{
 		why: "a booking joins a slot, a person and the rules; it knows neither the line before it nor the messages after it",
 	},
 	{
+		from: "internal/feed", may: slices.Concat([]string{"internal/slot", "internal/campaign"}, small),
+		why: "the feed writes anew what slot and campaign show, and nothing of it leads back to them",
+	},
+	{
 		from: "internal/identity", may: slices.Concat(small, storage),
 		why: "who somebody is doesn't depend on what they want; guards that need two domains are composed in httpapi",
 	},
@@ -119,7 +123,7 @@ var arrows = []arrow{
 		may: slices.Concat([]string{
 			"internal/waitingroom", "internal/identity", "internal/eligibility", "internal/slot", "internal/booking",
 			"internal/notify", "internal/campaign", "internal/staff", "internal/audit", "internal/limit", "internal/plan", "internal/pulse", "internal/table",
-			"internal/web/...", "openapi",
+			"internal/feed", "internal/web/...", "openapi",
 		}, small),
 		why: "handlers bind, call, render: stores and configuration are behind the domain, so that no SQL or key grows in a handler",
 	},

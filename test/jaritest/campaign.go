@@ -69,6 +69,29 @@ sites: sites.csv
 	}
 }
 
+// Address is what servers with a feed say that the public reaches them by.
+const Address = "https://jari.example.org"
+
+// WithFeed has the server offer the feed for other sites. SiteOfOne, SiteOfFew and Island are in it; SiteOfMany has no telephone.
+func WithFeed() Option {
+	return func(s *setup) {
+		files := smallCampaign()
+		files["sites.csv"].Data = []byte(addressedSites)
+		s.files = files
+		s.environment = append(s.environment, "JARI_PUBLIC_URL="+Address, "JARI_BOOKING_PAGE="+BookingPage)
+	}
+}
+
+// BookingPage is where the feed leads to.
+const BookingPage = "https://booking.example.org/{campaign}?site={site}&slot={slot}"
+
+const addressedSites = `site_id,region,name,name_en,address,telephone,latitude,longitude,wheelchair,slot_template,state,city,postal_code
+one,seoul,하나의원,One Clinic,서울특별시 하나구 하나로 1,02-0000-0001,37.50,127.00,yes,one,,하나구,00001
+few,seoul,셋의원,Few Clinic,서울특별시 하나구 하나로 3,02-0000-0003,37.51,127.01,no,few,서울,하나구,00003
+many,seoul,큰체육관,Great Hall,서울특별시 하나구 하나로 100,,37.60,127.10,yes,many,,하나구,00100
+island,jeju,섬의원,Island Clinic,제주특별자치도 섬시 섬로 2,064-000-0002,,,no,island,,섬시,00002
+`
+
 func smallCampaign() fstest.MapFS {
 	return fstest.MapFS{
 		"campaign.yaml": {Data: []byte(smallDocument)},

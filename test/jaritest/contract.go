@@ -28,6 +28,7 @@ type contract struct{ document *openapi3.T }
 var loadDocument = sync.OnceValues(func() (*openapi3.T, error) {
 	openapi3filter.RegisterBodyDecoder("text/calendar", openapi3filter.PlainBodyDecoder)
 	openapi3filter.RegisterBodyDecoder("text/csv", openapi3filter.PlainBodyDecoder)
+	openapi3filter.RegisterBodyDecoder("application/fhir+ndjson", openapi3filter.PlainBodyDecoder)
 	openapi3filter.RegisterBodyDecoder(sheet.MediaXLSX, openapi3filter.FileBodyDecoder)
 	return openapi3.NewLoader().LoadFromData(openapi.Document)
 })

@@ -35,6 +35,7 @@ const comment = `# 지어낸 자료입니다. Every site in this file is MADE UP
 
 var heading = []string{
 	"site_id", "region", "name", "name_en", "address", "telephone", "latitude", "longitude", "wheelchair", "slot_template",
+	"state", "city", "postal_code",
 }
 
 // kind is what a site is.
@@ -109,5 +110,9 @@ func (p province) site(n int, k kind, ofKind int) []string {
 		strconv.FormatFloat(longitude, 'f', 4, 64),
 		wheelchair,
 		k.templates[ofKind%len(k.templates)],
+		p.ko,
+		d.ko,
+		// Postal codes in Korea begin at 01000, so nothing is delivered here.
+		fmt.Sprintf("00%03d", n+1),
 	}
 }

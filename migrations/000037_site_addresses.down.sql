@@ -1,0 +1,1 @@
+ALTER TABLE sites DROP COLUMN state, DROP COLUMN city, DROP COLUMN postal_code;
