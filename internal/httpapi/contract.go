@@ -51,8 +51,11 @@ var defineDate = sync.OnceFunc(func() {
 	}))
 })
 
-// readContract loads and checks the embedded document.
-func readContract() (*contract, error) {
+// readContract gives the embedded document, loaded and checked. It is the same for every server of the process, so nobody
+// changes it, and it is read once: that takes longer than everything else before a server answers.
+var readContract = sync.OnceValues(loadContract)
+
+func loadContract() (*contract, error) {
 	document, err := openapi3.NewLoader().LoadFromData(openapi.Document)
 	if err != nil {
 		return nil, fmt.Errorf("reading the contract: %w", err)

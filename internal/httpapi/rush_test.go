@@ -8,7 +8,6 @@ import (
 	"net/http/httptest"
 	"reflect"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -25,13 +24,10 @@ type failing interface {
 	Fatalf(format string, args ...any)
 }
 
-// contractOnce is read once: reading it takes longer than asking it.
-var contractOnce = sync.OnceValues(readContract)
-
 // byContract holds a body against the contract as requests are, and binds it as generated code does.
 func byContract(t failing, operation, body string, into any) bool {
 	t.Helper()
-	c, err := contractOnce()
+	c, err := readContract()
 	if err != nil {
 		t.Fatal(err)
 	}
