@@ -14,11 +14,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"unicode"
+	"unicode/utf8"
 )
 
 // root is the module's folder, from this package's.
@@ -184,8 +185,22 @@ func TestB(t *testing.T) { rapid.Check(t, func(t *rapid.T) { t.Skip() }); bufio.
 
 // foreign are words that say where somebody built, rather than what the product is. A clone is built with its user's own
 // registries, in its user's own folders. The words are written in parts, so that this file doesn't contain them.
-var foreign = regexp.MustCompile(`(proxy\.golang` + `\.org|registry\.npmjs` + `\.org|deb\.debian` + `\.org|` +
-	`/work/` + `(main|shared)\b|/root` + `/(\.cache|go)\b)`)
+var foreign = []string{
+	"proxy.golang" + ".org", "registry.npmjs" + ".org", "deb.debian" + ".org", "/work/" + "main", "/work/" + "shared", "/root/" + ".cache", "/root/" + "go",
+}
+
+// findForeign gives a foreign word that isn't only the beginning of another, or nothing. A regular expression would take
+// seconds for all files.
+func findForeign(content []byte) string {
+	for _, word := range foreign {
+		for _, after, found := bytes.Cut(content, []byte(word)); found; _, after, found = bytes.Cut(after, []byte(word)) {
+			if next, _ := utf8.DecodeRune(after); !unicode.IsLetter(next) && !unicode.IsDigit(next) && next != '_' {
+				return word
+			}
+		}
+	}
+	return ""
+}
 
 func TestNothingNamesAMachineThatItWasBuiltOn(t *testing.T) {
 	t.Parallel()
@@ -207,7 +222,7 @@ func TestNothingNamesAMachineThatItWasBuiltOn(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		if word := foreign.Find(content); word != nil {
+		if word := findForeign(content); word != "" {
 			t.Errorf("%s names %s: a clone is built with its user's own registries and folders", path, word)
 		}
 		return nil
