@@ -14,15 +14,17 @@ import (
 	"jari/test/storetest"
 )
 
-// asCommand makes the binary of the tests the command itself, for scripts.
-const asCommand = "JARI_TEST_AS_COMMAND"
-
-func TestMain(m *testing.M) {
-	if os.Getenv(asCommand) != "" {
-		main()
-		os.Exit(0)
+// build gives the command as it is shipped. The binary of the tests would do the same, but with the race detector it takes a
+// second or two to read the contract, and the scripts call it more than a hundred times.
+func build(t *testing.T, root string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "jari")
+	command := exec.CommandContext(t.Context(), "go", "build", "-o", path, "./cmd/jari")
+	command.Dir = root
+	if out, err := command.CombinedOutput(); err != nil {
+		t.Fatalf("the command isn't built: %v\n%s", err, out)
 	}
-	os.Exit(m.Run())
+	return path
 }
 
 // bureau runs the scripts of test/july2021.
@@ -61,16 +63,12 @@ func TestJuly2021IsSetUpByFilesAndTheCommandLine(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
 	s := jaritest.Start(t, jaritest.WithNothingPublished(), jaritest.WithEnvironment("JARI_SECOND_PERSON", "publish"))
 	at := func(instant string) { s.Clock.Set(jaritest.Instant(instant)) }
 	at("2021-07-16T12:00:00+09:00")
 	office := t.TempDir()
 	b := &bureau{server: s, folder: filepath.Join(root, "test/july2021"), environ: append(s.Environ(),
-		asCommand+"=1", "JARI="+self, "OFFICE="+office, "JARI_ADMIN_URL="+s.URL, "LC_ALL=C.UTF-8",
+		"JARI="+build(t, root), "OFFICE="+office, "JARI_ADMIN_URL="+s.URL, "LC_ALL=C.UTF-8",
 		"JARI_CLOCK_OFFSET="+time.Until(s.Clock.Now()).String())}
 
 	said := b.script(t, nil, "setup.sh")
