@@ -10,7 +10,6 @@ LISTEN ?=
 # The packages to test.
 PACKAGES ?= ./...
 
-GOTESTSUM := go tool -modfile=tools/gotestsum.mod gotestsum
 GOLANGCI := go tool -modfile=tools/golangci-lint.mod golangci-lint
 TEST_EVENTS := .jari/test-events.json
 
@@ -38,9 +37,9 @@ demo: build ## walk the journey against the server of `make run`, printing each 
 	exec bin/jari demo
 
 # The events are kept for a truthful count at the end, also when tests fail.
-test: install-others bin/stores ## run all tests on private stores, with the race detector (PACKAGES=…)
+test: install-others bin/stores ## run all tests on private stores, with the race detector where anything is concurrent (PACKAGES=…)
 	@mkdir -p .jari && rm -f $(TEST_EVENTS)
-	@bin/stores -- $(GOTESTSUM) --format pkgname --jsonfile $(TEST_EVENTS) -- -race -count=1 $(PACKAGES); \
+	@bin/stores -- scripts/test $(TEST_EVENTS) $(PACKAGES); \
 		status=$$?; go run ./test/tally $(TEST_EVENTS) || status=1; exit $$status
 
 lint: ## check style, imports and common mistakes (the first run builds the linter: some minutes)
