@@ -73,7 +73,7 @@ func TestWithoutRedisEverybodyPasses(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if took := time.Since(begins); took > 2*time.Second {
+	if took := time.Since(begins); took > 10*time.Second {
 		t.Errorf("a Redis that is away cost %s", took)
 	}
 }

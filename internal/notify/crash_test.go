@@ -121,7 +121,7 @@ func TestNoDuplicateMessagesThroughKill9(t *testing.T) {
 			}
 			second := run("")
 			t.Cleanup(func() { _ = second.Process.Kill(); _ = second.Wait() })
-			deadline := time.NewTimer(30 * time.Second)
+			deadline := time.NewTimer(time.Minute)
 			defer deadline.Stop()
 			for p.number(`SELECT count(*) FROM messages WHERE settled_at IS NULL`) > 0 {
 				select {

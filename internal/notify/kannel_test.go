@@ -27,7 +27,7 @@ import (
 )
 
 // patience is how long anything that has to happen may take on a busy machine.
-const patience = 30 * time.Second
+const patience = time.Minute
 
 // kannel is a running Kannel: a bearerbox, which talks to the network, and a smsbox, which takes messages. It is built
 // for Linux alone, because Homebrew has no Kannel.

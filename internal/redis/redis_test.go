@@ -131,7 +131,7 @@ func TestAServerThatIsGoneKeepsNobodyForLong(t *testing.T) {
 		began := time.Now()
 		away(t, redis.Unreachable(client.Ping(t.Context()).Err()))
 		// Two tries at most, and much room for a busy machine.
-		if took := time.Since(began); took > 20*timeout {
+		if took := time.Since(began); took > 100*timeout {
 			t.Errorf("%s: it took %s", name, took)
 		}
 	}

@@ -196,7 +196,7 @@ func frozenDraw(t *testing.T, n *network, patience time.Duration) (*waitingroom.
 
 func eventually(t *testing.T, claim string, holds func() bool) {
 	t.Helper()
-	deadline := time.After(45 * time.Second)
+	deadline := time.After(time.Minute)
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
 	for !holds() {

@@ -83,7 +83,7 @@ func TestAVanishedLeaderIsReplaced(t *testing.T) {
 	defer func() { stop(); <-ended }()
 	var seen []uint64
 	places := map[uint64]bool{}
-	deadline := time.NewTimer(20 * time.Second)
+	deadline := time.NewTimer(time.Minute)
 	defer deadline.Stop()
 	for len(seen) == 0 || seen[len(seen)-1] < 20 {
 		select {
@@ -132,7 +132,7 @@ func TestALeaderThatVanishesWithTheRoomLockedIsReplaced(t *testing.T) {
 	if err := pool.QueryRow(t.Context(), `UPDATE rooms SET leader = $1 RETURNING leader`, uuid.New()).Scan(&leader); err != nil {
 		t.Fatal(err)
 	}
-	if took := time.Since(began); took > 10*time.Second {
+	if took := time.Since(began); took > 40*time.Second {
 		t.Errorf("the row was locked for %s", took)
 	}
 	close(goOn)

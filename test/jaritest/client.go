@@ -77,7 +77,7 @@ func (r Response) Cookie(name string) *http.Cookie {
 
 // client keeps many connections, for crowds. Redirects are answers too.
 var client = &http.Client{
-	Timeout:       time.Minute,
+	Timeout:       2 * time.Minute,
 	Transport:     &http.Transport{MaxIdleConnsPerHost: 300, IdleConnTimeout: 10 * time.Second},
 	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 }

@@ -2,6 +2,7 @@ package jaritest
 
 import (
 	"bytes"
+	"cmp"
 	"compress/gzip"
 	"context"
 	"errors"
@@ -9,6 +10,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -22,7 +24,17 @@ import (
 )
 
 // contract is openapi/jari.yaml, ready to be held against answers.
-type contract struct{ document *openapi3.T }
+type contract struct {
+	document *openapi3.T
+	paths    []template // those without parameters before those that are like them
+}
+
+// template is a path of the contract.
+type template struct {
+	path  string
+	parts []string
+	item  *openapi3.PathItem
+}
 
 // loadDocument reads the contract once for all tests of the process.
 var loadDocument = sync.OnceValues(func() (*openapi3.T, error) {
@@ -33,9 +45,27 @@ var loadDocument = sync.OnceValues(func() (*openapi3.T, error) {
 	return openapi3.NewLoader().LoadFromData(openapi.Document)
 })
 
+// loadContract does too.
+var loadContract = sync.OnceValues(func() (*contract, error) {
+	document, err := loadDocument()
+	if err != nil {
+		return nil, err
+	}
+	c := &contract{document: document}
+	for path, item := range document.Paths.Map() {
+		c.paths = append(c.paths, template{path: path, parts: strings.Split(path, "/"), item: item})
+	}
+	slices.SortFunc(c.paths, func(a, b template) int { return cmp.Compare(a.path, b.path) }) // a brace is behind all letters
+	return c, nil
+})
+
 func readContract(t testing.TB) *contract {
 	t.Helper()
-	return &contract{document: Document(t)}
+	c, err := loadContract()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
 }
 
 // Document is the contract. All tests share it, so none changes it.
@@ -143,8 +173,8 @@ func (c *contract) checkProblem(got Response) error {
 // find gives the operation of a request. Paths are compared part by part, as they were sent.
 func (c *contract) find(r *http.Request) (*routers.Route, map[string]string) {
 	sent := strings.Split(r.URL.EscapedPath(), "/")
-	for path, item := range c.document.Paths.Map() {
-		parameters, ok := match(strings.Split(path, "/"), sent)
+	for _, known := range c.paths {
+		parameters, ok := match(known.parts, sent)
 		if !ok {
 			continue
 		}
@@ -152,9 +182,9 @@ func (c *contract) find(r *http.Request) (*routers.Route, map[string]string) {
 		if method == http.MethodHead {
 			method = http.MethodGet // the same without a body; the contract doesn't list it
 		}
-		if operation := item.GetOperation(method); operation != nil {
+		if operation := known.item.GetOperation(method); operation != nil {
 			return &routers.Route{
-				Spec: c.document, Path: path, PathItem: item, Method: method, Operation: operation,
+				Spec: c.document, Path: known.path, PathItem: known.item, Method: method, Operation: operation,
 			}, parameters
 		}
 	}
@@ -165,12 +195,14 @@ func match(template, sent []string) (map[string]string, bool) {
 	if len(template) != len(sent) {
 		return nil, false
 	}
+	for i, part := range template {
+		if part != sent[i] && !strings.HasPrefix(part, "{") {
+			return nil, false
+		}
+	}
 	parameters := map[string]string{}
 	for i, part := range template {
 		if !strings.HasPrefix(part, "{") {
-			if part != sent[i] {
-				return nil, false
-			}
 			continue
 		}
 		value, err := url.PathUnescape(sent[i])

@@ -63,7 +63,7 @@ func redisState(t *testing.T, s *jaritest.Server, pattern string) map[string]str
 // untell waits until Redis was told of the one booking of a slot, and then has it as if it hadn't been.
 func untell(t *testing.T, s *jaritest.Server, slot string, before map[string]string) {
 	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(5 * time.Millisecond) {
 		text, err := s.Redis.HGet(t.Context(), "{"+s.Campaign+"}:slot:"+slot, "booked").Result()
 		if err != nil {
 			t.Fatal(err)
