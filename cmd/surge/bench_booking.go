@@ -26,8 +26,8 @@ import (
 
 // benchBooking measures what one instance books.
 type benchBooking struct {
-	Duration    time.Duration `default:"10s" help:"How long each part is measured, per round. A warm-up of a fifth, at most two seconds, isn't counted."`
-	Rounds      int           `default:"2" help:"How often the parts take turns. Ratios are of the sums, so that a machine that becomes slower treats all alike."`
+	Duration    time.Duration `default:"10s" help:"How long each part is measured, in all its turns. A warm-up before each, of a quarter of it and at most two seconds, isn't counted."`
+	Rounds      int           `default:"0" help:"How many turns the parts take; 0 is one for every two seconds, and two at least. Ratios are of the sums over all turns, so that a machine that changes its pace treats all alike."`
 	Connections int           `default:"256" help:"Clients at the same time, each with a connection that is kept alive. Fewer leave a group commit little to group."`
 	Client      load.Client   `default:"standard" enum:"standard,lean" help:"What the generator sends with: Go's own client, as a gateway would (standard), or as little as can be done for a request (lean). The same for all parts; the cheaper it is, the more of the machine an empty server has to be compared with."`
 	Naive       int           `default:"8" help:"Connections to Postgres of the naive server. Eight is where it does best on two processors: with more, its transactions stand in each other's way at the hot slot."`
@@ -141,13 +141,14 @@ func (p *part) rowsPerFlush() float64 {
 
 // Run measures, checks and prints.
 func (c benchBooking) Run(w surroundings) (err error) {
-	if c.Duration < 100*time.Millisecond || c.Rounds < 1 || c.Connections < 1 || c.Naive < 1 {
-		return errors.New("--duration must be at least 100ms, and --rounds, --connections and --naive at least 1")
+	if c.Duration < 100*time.Millisecond || c.Rounds < 0 || c.Connections < 1 || c.Naive < 1 {
+		return errors.New("--duration must be at least 100ms, and --rounds at least 0, --connections and --naive at least 1")
 	}
 	if err := errors.Join(checkSet(c.Set), makeProfiles(c.Profile)); err != nil {
 		return err
 	}
 	log := slog.New(slog.NewTextHandler(w.err, &slog.HandlerOptions{Level: slog.LevelInfo}))
+	c.Rounds = turnsFor(c.Rounds, c.Duration, longTurn)
 	b := &bench{benchBooking: c, w: w, parts: map[string]*part{}, seed: rand.Uint64()} //nolint:gosec // ids of a benchmark
 	if b.meter, err = rig.NewMeter(); err != nil {
 		log.Warn(err.Error())
@@ -216,10 +217,10 @@ func (b *bench) measure(ctx context.Context, log *slog.Logger) error {
 		}
 	}
 	peak := b.parts[partRealSpread].perSecond()
-	if err := b.paced(ctx, partLoaded, loadedShare*peak, nil); err != nil {
-		return fmt.Errorf("%s: %w", partLoaded, err)
-	}
 	for range b.Rounds {
+		if err := b.paced(ctx, partLoaded, loadedShare*peak, nil); err != nil {
+			return fmt.Errorf("%s: %w", partLoaded, err)
+		}
 		if err := b.paced(ctx, partLow, lowShare*peak, nil); err != nil {
 			return fmt.Errorf("%s: %w", partLow, err)
 		}
@@ -227,9 +228,11 @@ func (b *bench) measure(ctx context.Context, log *slog.Logger) error {
 			return fmt.Errorf("%s: %w", partLowSingle, err)
 		}
 	}
-	for _, of := range [][2]string{{partStatementSpread, partRealSpread}, {partStatementHot, partRealHot}} {
-		if err := b.statement(ctx, of[0], of[1]); err != nil {
-			return fmt.Errorf("%s: %w", of[0], err)
+	for range b.Rounds {
+		for _, of := range [][2]string{{partStatementSpread, partRealSpread}, {partStatementHot, partRealHot}} {
+			if err := b.statement(ctx, of[0], of[1]); err != nil {
+				return fmt.Errorf("%s: %w", of[0], err)
+			}
 		}
 	}
 	return nil
@@ -306,11 +309,14 @@ func (b *bench) with(ctx context.Context, name string, environment []string, f f
 }
 
 // warmUp is how long a part runs before it is measured.
-func (b *bench) warmUp() time.Duration { return min(2*time.Second, b.Duration/5) }
+func (b *bench) warmUp() time.Duration { return warmUpOf(b.turn()) }
+
+// turn is how long a part is measured at a time.
+func (b *bench) turn() time.Duration { return b.Duration / time.Duration(b.Rounds) }
 
 // people is how many persons a part may need at the given rate; more than it will, so that it doesn't end early.
 func (b *bench) people(rate float64) int {
-	return int(1.7*rate*(b.Duration+b.warmUp()).Seconds()) + 2*b.Connections + 1000
+	return int(1.7*rate*(b.turn()+b.warmUp()).Seconds()) + 2*b.Connections + 1000
 }
 
 // firstGuess is a rate that no machine of today reaches; the first round prepares people for it.
@@ -347,7 +353,7 @@ func (b *bench) peak(ctx context.Context, name string, round int) error {
 			profile = filepath.Join(b.Profile, fmt.Sprintf("%s-%d.pprof", name, round+1))
 		}
 		return b.account(ctx, p, server, name, profile, func() (load.Result, error) {
-			return load.Closed(ctx, conns, b.Duration, p.latency, op)
+			return load.Closed(ctx, conns, b.turn(), p.latency, op)
 		})
 	})
 }
@@ -371,7 +377,7 @@ func (b *bench) paced(ctx context.Context, name string, rate float64, environmen
 			return err
 		}
 		return b.account(ctx, p, server, name, "", func() (load.Result, error) {
-			return load.Open(ctx, conns, rate, b.Duration, p.latency, op)
+			return load.Open(ctx, conns, rate, b.turn(), p.latency, op)
 		})
 	})
 }
@@ -408,7 +414,7 @@ func (b *bench) statement(ctx context.Context, name, like string) error {
 		}
 		ids.From, ids.Count = all.From+ids.Count, all.Count-ids.Count
 		return b.account(ctx, p, server, name, "", func() (load.Result, error) {
-			did, err := flush(b.Duration)
+			did, err := flush(b.turn())
 			return load.Result{Done: int64(did.Booked), Elapsed: did.Elapsed}, err
 		})
 	})

@@ -6,26 +6,20 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"net/http"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"time"
-
-	"github.com/google/uuid"
-	"golang.org/x/sync/errgroup"
 
 	"jari/cmd/surge/load"
 	"jari/cmd/surge/rig"
-	"jari/internal/campaign"
-	"jari/internal/slot"
+	"jari/internal/clock"
 )
 
 // benchReads measures what public documents cost.
 type benchReads struct {
-	Duration    time.Duration `default:"10s" help:"How long each part is measured, per round. A warm-up of a fifth, at most two seconds, isn't counted."`
-	Rounds      int           `default:"2" help:"How often the parts take turns. Ratios are of the sums, so that a machine that becomes slower treats all alike."`
+	Duration    time.Duration `default:"10s" help:"How long each part is measured, in all its turns. A warm-up before each, of a quarter of it and at most two seconds, isn't counted."`
+	Rounds      int           `default:"0" help:"How many turns the parts take; 0 is one for every half second, and two at least. Ratios are of the sums over all turns, so that a machine that changes its pace treats all alike."`
 	Connections int           `default:"64" help:"Clients at the same time, each with a connection that is kept alive."`
 	Client      load.Client   `default:"standard" enum:"standard,lean" help:"What the generator sends with: Go's own client, as a gateway would (standard), or as little as can be done for a request (lean). The same for all parts."`
 	Writes      int           `default:"2000" help:"Slots that change a second while documents are read, as by that many bookings."`
@@ -119,6 +113,7 @@ func (c benchReads) Run(w surroundings) (err error) {
 	if err := c.check(); err != nil {
 		return err
 	}
+	c.Rounds = turnsFor(c.Rounds, c.Duration, shortTurn)
 	b := &reads{
 		benchReads: c, parts: map[string]*readsResult{},
 		log: slog.New(slog.NewTextHandler(w.err, &slog.HandlerOptions{Level: slog.LevelInfo})),
@@ -160,8 +155,8 @@ func (c benchReads) Run(w surroundings) (err error) {
 }
 
 func (c benchReads) check() error {
-	if c.Duration < 100*time.Millisecond || c.Rounds < 1 || c.Connections < 1 || c.Writes < 1 {
-		return errors.New("--duration must be at least 100ms, and --rounds, --connections and --writes at least 1")
+	if c.Duration < 100*time.Millisecond || c.Rounds < 0 || c.Connections < 1 || c.Writes < 1 {
+		return errors.New("--duration must be at least 100ms, and --rounds at least 0, --connections and --writes at least 1")
 	}
 	if err := errors.Join(c.Few.Check(), c.Many.Check()); err != nil {
 		return err
@@ -344,7 +339,10 @@ func (b *reads) writeWhile(ctx context.Context, w *world, slots []int64, f func(
 }
 
 // warmUp is how long a part runs before it is measured.
-func (b *reads) warmUp() time.Duration { return min(2*time.Second, b.Duration/5) }
+func (b *reads) warmUp() time.Duration { return warmUpOf(b.turn()) }
+
+// turn is how long a part is measured at a time.
+func (b *reads) turn() time.Duration { return b.Duration / time.Duration(b.Rounds) }
 
 // run measures a part and adds it to what it did in earlier rounds.
 func (b *reads) run(ctx context.Context, p readsPart, round int) error {
@@ -397,7 +395,7 @@ func (b *reads) run(ctx context.Context, p readsPart, round int) error {
 			profile = filepath.Join(b.Profile, fmt.Sprintf("%s-%d.pprof", p.name, round+1))
 		}
 		return b.account(ctx, w, server, profile, result, func() (load.Result, error) {
-			return load.Closed(ctx, conns, b.Duration, nil, op)
+			return load.Closed(ctx, conns, b.turn(), nil, op)
 		})
 	}
 	if p.quiet {
@@ -457,6 +455,9 @@ func (q storeQueries) perRead() float64 {
 // enoughReads is how many reads a window has at least, so that a handful of calls is not a share.
 const enoughReads = 20_000
 
+// windowLasts is how long a window is at least: what the server does by itself comes in seconds' steps.
+const windowLasts = time.Second
+
 // count counts what the stores are asked while documents are read and nothing changes, and in as long a time in which
 // nobody reads.
 func (b *reads) count(ctx context.Context, w *world) error {
@@ -483,8 +484,8 @@ func (b *reads) count(ctx context.Context, w *world) error {
 		return rig.StoreCalls{Redis: after.Redis - before.Redis, Postgres: after.Postgres - before.Postgres}, err
 	}
 	if q.reading, err = window(func() error {
-		for q.reads < enoughReads || elapsed < b.Duration {
-			r, err := load.Closed(ctx, conns, b.Duration, nil, op)
+		for q.reads < enoughReads || elapsed < max(b.Duration, windowLasts) {
+			r, err := load.Closed(ctx, conns, b.turn(), nil, op)
 			if err != nil {
 				return err
 			}
@@ -494,191 +495,11 @@ func (b *reads) count(ctx context.Context, w *world) error {
 	}); err != nil {
 		return err
 	}
-	if q.nobody, err = window(func() error { return pause(ctx, elapsed) }); err != nil {
+	if q.nobody, err = window(func() error { return clock.Wait(ctx, elapsed) }); err != nil {
 		return err
 	}
 	if !b.Reconcile {
 		return nil
 	}
 	return errors.Join(b.few.release(), b.many.release())
-}
-
-// pause waits.
-func pause(ctx context.Context, length time.Duration) error {
-	timer := time.NewTimer(length)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-// ages are how long after a change it was shown.
-type ages []time.Duration
-
-func (a ages) quantile(q float64) time.Duration {
-	if len(a) == 0 {
-		return 0
-	}
-	sorted := slices.Sorted(slices.Values(a))
-	return sorted[min(len(sorted)-1, int(q*float64(len(sorted))))]
-}
-
-const (
-	// mostAges are the samples of each kind.
-	mostAges = 30
-	// lookEvery is how often it is looked whether a change is shown.
-	lookEvery = 20 * time.Millisecond
-	// shownWithin is the promise: what is shown is at most that old.
-	shownWithin = 2 * time.Second
-)
-
-// watch samples how old what is shown is, while slots change and everybody else reads: of a booked place, and of a held one.
-func (b *reads) watch(ctx context.Context, w *world) error {
-	if err := b.alone(w.server); err != nil {
-		return err
-	}
-	s, err := newScribe(ctx, w.rig.Pool, w.rig.Redis, w.rig.Campaign.ID)
-	if err != nil {
-		return err
-	}
-	defer s.slots.Close()
-	conns, err := load.Dial(w.server.URL, b.Connections+2, b.Client)
-	if err != nil {
-		return err
-	}
-	defer load.Close(conns)
-	// A slot each at two sites whose other slots change all the time.
-	booked, held := w.changing[0], w.changing[len(w.changing)-1]
-	others := w.changing[1 : len(w.changing)-1]
-	everything := reading(slices.Concat(w.library.sites, w.library.days), nil)
-	samples := max(2, min(mostAges, int(3*b.Duration.Seconds())))
-	_, err = b.writeWhile(ctx, w, others, func() error {
-		group, ctx := errgroup.WithContext(ctx)
-		reading, stop := context.WithCancel(ctx)
-		defer stop()
-		group.Go(func() error {
-			for reading.Err() == nil {
-				if _, err := load.Closed(ctx, conns[2:], 100*time.Millisecond, nil, everything); err != nil {
-					return err
-				}
-			}
-			return nil
-		})
-		var watches errgroup.Group
-		watches.Go(func() (err error) {
-			b.booked, err = sample(ctx, conns[0], w.library.sites[0], booked, samples, func(int) (int, time.Time, error) {
-				copies, committed, err := s.change(ctx, []int64{booked})
-				if err != nil {
-					return 0, committed, err
-				}
-				return copies[0].Capacity - copies[0].Booked, committed, nil
-			})
-			return err
-		})
-		watches.Go(func() (err error) {
-			b.held, err = sample(ctx, conns[1], w.library.sites[len(w.library.sites)-1], held, samples,
-				func(remaining int) (int, time.Time, error) {
-					_, err := s.slots.Place(ctx, slot.Wish{
-						Campaign: &campaign.Campaign{Document: campaign.Document{ID: w.rig.Campaign.ID, HoldSeconds: 300}},
-						Slot:     slot.Place{ID: held}, Person: uuid.New(), Actor: uuid.New(), Wave: "all", RulesVersion: 1, JudgedAt: time.Now(),
-					})
-					return remaining - 1, time.Now(), err
-				})
-			return err
-		})
-		err := watches.Wait()
-		stop()
-		return errors.Join(err, group.Wait())
-	})
-	return err
-}
-
-// sample changes a slot again and again, and looks how long after that its document shows it. Between two changes it goes on
-// looking for a while of any length, so that changes aren't always made just after a new edition.
-func sample(
-	ctx context.Context, c *load.Conn, d *document, id int64, samples int,
-	change func(remaining int) (expected int, at time.Time, err error),
-) (found ages, err error) {
-	tick := time.NewTicker(lookEvery)
-	defer tick.Stop()
-	random := rand.New(rand.NewPCG(7, 8)) //nolint:gosec // repeatable, and nobody gains by guessing
-	var at, next time.Time
-	expected := -1
-	for len(found) < samples {
-		status, answer, err := c.Send(http.MethodGet, d.path, nil, nil)
-		if err != nil {
-			return nil, err
-		}
-		if status != http.StatusOK {
-			return nil, unexpected("GET of "+d.path, status, answer)
-		}
-		seen := time.Now()
-		remaining, err := remainingOf(answer, id)
-		if err != nil {
-			return nil, err
-		}
-		switch {
-		case expected >= 0 && remaining == expected:
-			found = append(found, seen.Sub(at))
-			expected, next = -1, seen.Add(time.Duration(random.Int64N(int64(time.Second))))
-		case expected >= 0 && seen.Sub(at) > 10*shownWithin:
-			return nil, fmt.Errorf("slot %d is shown with %d for %s after it became %d", id, remaining, seen.Sub(at), expected)
-		case expected < 0 && seen.After(next):
-			if expected, at, err = change(remaining); err != nil {
-				return nil, err
-			}
-		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		}
-	}
-	return found, nil
-}
-
-// remainingOf finds what remains of a slot in its site's document.
-func remainingOf(body []byte, id int64) (int, error) {
-	var d struct {
-		Slots []struct {
-			ID        string `json:"slot_id"`
-			Remaining int    `json:"remaining"`
-		} `json:"slots"`
-	}
-	if err := json.Unmarshal(body, &d); err != nil {
-		return 0, fmt.Errorf("a site's document can't be read: %w", err)
-	}
-	for _, s := range d.Slots {
-		if s.ID == strconv.FormatInt(id, 10) {
-			return s.Remaining, nil
-		}
-	}
-	return 0, fmt.Errorf("slot %d isn't in its site's document", id)
-}
-
-// end looks at all documents of a world once more, and at what its server has in use now.
-func (b *reads) end(w *world) error {
-	if err := b.alone(w.server); err != nil {
-		return err
-	}
-	conns, err := load.Dial(w.server.URL, 1, b.Client)
-	if err != nil {
-		return err
-	}
-	defer load.Close(conns)
-	if err := w.library.fetch(conns[0]); err != nil {
-		return err
-	}
-	if b.meter != nil {
-		if w.atEnd, err = b.meter.Resident(w.server.Pid()); err != nil {
-			return err
-		}
-	}
-	if b.Reconcile {
-		return nil
-	}
-	return w.release()
 }

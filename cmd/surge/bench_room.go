@@ -15,12 +15,13 @@ import (
 
 	"jari/cmd/surge/load"
 	"jari/cmd/surge/rig"
+	"jari/internal/clock"
 )
 
 // benchRoom measures what waiting costs.
 type benchRoom struct {
-	Duration    time.Duration `default:"2s" help:"How long each part is measured, per round. A warm-up of a fifth, at most two seconds, isn't counted."`
-	Rounds      int           `default:"5" help:"How often the parts take turns. Ratios are of the sums: the more often they take turns, the more alike a machine that others use treats all."`
+	Duration    time.Duration `default:"10s" help:"How long each part is measured, in all its turns. A warm-up before each, of a quarter of it and at most two seconds, isn't counted."`
+	Rounds      int           `default:"0" help:"How many turns the parts take; 0 is one for every half second, and two at least. Ratios are of the sums over all turns, so that a machine that changes its pace treats all alike."`
 	Connections int           `default:"256" help:"Clients at the same time, each with a connection that is kept alive. Fewer leave a transaction little to gather."`
 	Client      load.Client   `default:"standard" enum:"standard,lean" help:"What the generator sends with, as in bench booking. The same for all parts."`
 	Counts      []int64       `default:"10000,1000000,10000000" help:"How many people wait when memory and the edge are looked at, ascending. The rows of most of them are written by SQL; tickets are taken among them."`
@@ -76,6 +77,7 @@ func (c benchRoom) Run(w surroundings) (err error) {
 	if err := c.check(); err != nil {
 		return err
 	}
+	c.Rounds = turnsFor(c.Rounds, c.Duration, shortTurn)
 	b := &room{benchRoom: c, parts: map[string]*roomResult{}, log: slog.New(slog.NewTextHandler(w.err, &slog.HandlerOptions{Level: slog.LevelInfo}))}
 	if b.meter, err = rig.NewMeter(); err != nil {
 		b.log.Warn(err.Error())
@@ -107,8 +109,8 @@ func (c benchRoom) Run(w surroundings) (err error) {
 }
 
 func (c benchRoom) check() error {
-	if c.Duration < 100*time.Millisecond || c.Rounds < 1 || c.Connections < 1 || c.Sent <= 0 {
-		return errors.New("--duration must be at least 100ms, --rounds and --connections at least 1, and --sent above 0")
+	if c.Duration < 100*time.Millisecond || c.Rounds < 0 || c.Connections < 1 || c.Sent <= 0 {
+		return errors.New("--duration must be at least 100ms, --rounds at least 0, --connections at least 1, and --sent above 0")
 	}
 	if len(c.Counts) == 0 || c.Counts[0] < 1 || !slices.IsSorted(c.Counts) {
 		return errors.New("--counts must be ascending numbers of people")
@@ -191,7 +193,7 @@ func (b *room) awaitOpen(ctx context.Context) error {
 		if status == http.StatusOK && json.Unmarshal(answer, &s) == nil && s.State == "open" {
 			return nil
 		}
-		if pause(ctx, 50*time.Millisecond) != nil {
+		if clock.Wait(ctx, 50*time.Millisecond) != nil {
 			return unexpected("GET of the room's status", status, answer)
 		}
 	}
@@ -269,7 +271,10 @@ func (b *room) operation(name string) load.Operation {
 }
 
 // warmUp is how long a part runs before it is measured.
-func (b *room) warmUp() time.Duration { return min(2*time.Second, b.Duration/5) }
+func (b *room) warmUp() time.Duration { return warmUpOf(b.turn()) }
+
+// turn is how long a part is measured at a time.
+func (b *room) turn() time.Duration { return b.Duration / time.Duration(b.Rounds) }
 
 // mostKnown are the people who ask again. Each asks far less often than one person may.
 const mostKnown = 20_000
@@ -281,7 +286,7 @@ func (b *room) run(ctx context.Context, name string, round int) (err error) {
 		server = b.empty
 	}
 	if name == roomNew || len(b.known) == 0 {
-		if err := b.rig.People.Prepare(ctx, int(mostTickets*(b.Duration+b.warmUp()).Seconds())); err != nil {
+		if err := b.rig.People.Prepare(ctx, int(mostTickets*(b.turn()+b.warmUp()).Seconds())); err != nil {
 			return err
 		}
 	}
@@ -307,7 +312,7 @@ func (b *room) run(ctx context.Context, name string, round int) (err error) {
 		result = &roomResult{}
 		b.parts[name] = result
 	}
-	if err := b.account(ctx, server, name, round, result, func() (load.Result, error) { return load.Closed(ctx, conns, b.Duration, nil, op) }); err != nil {
+	if err := b.account(ctx, server, name, round, result, func() (load.Result, error) { return load.Closed(ctx, conns, b.turn(), nil, op) }); err != nil {
 		return err
 	}
 	if name == roomNew {

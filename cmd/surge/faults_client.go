@@ -17,6 +17,7 @@ import (
 
 	"jari/cmd/surge/journal"
 	"jari/cmd/surge/rig"
+	"jari/internal/clock"
 	"jari/internal/fault"
 )
 
@@ -415,15 +416,8 @@ func (c *crowd) book(ctx context.Context, z *citizen, slot int64) {
 	}
 }
 
-// rest waits, or until the context ends.
-func rest(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
-	}
-}
+// rest waits, or until the context ends; whoever rests looks at it next.
+func rest(ctx context.Context, d time.Duration) { _ = clock.Wait(ctx, d) }
 
 // think is a client's pause between two things.
 func think(ctx context.Context) {

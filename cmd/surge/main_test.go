@@ -138,7 +138,7 @@ func TestTheTokenIsTakenOutOfTheAnswerToAHold(t *testing.T) {
 
 func TestFlagsThatMakeNoSenseAreRefused(t *testing.T) {
 	t.Parallel()
-	for _, flags := range [][]string{{"--duration", "1ms"}, {"--rounds", "0"}, {"--set", "PATH=/"}, {"--set", "JARI_X"}} {
+	for _, flags := range [][]string{{"--duration", "1ms"}, {"--rounds=-1"}, {"--set", "PATH=/"}, {"--set", "JARI_X"}} {
 		err := run(surroundings{ctx: t.Context(), out: t.Output(), err: t.Output()}, append([]string{"bench", "booking"}, flags...))
 		if err == nil {
 			t.Errorf("%q was taken", flags)

@@ -4,9 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strings"
 
-	"jari/cmd/surge/load"
 	"jari/cmd/surge/rig"
 )
 
@@ -52,19 +50,12 @@ type readsReport struct {
 	// CPUShares are parts of the whole machine's time, by part and process.
 	CPUShares map[string]map[string]float64 `json:"cpu_shares"`
 
-	rig.Facts
-	SlotsFew        int                        `json:"slots_thousand"`
-	SlotsMany       int                        `json:"slots_million"`
-	DurationSeconds float64                    `json:"duration_s"` // of a part, per round
-	TookSeconds     float64                    `json:"took_s"`
-	Rounds          int                        `json:"rounds"`
-	Connections     int                        `json:"connections"`
-	Client          load.Client                `json:"client"`
-	Reconcile       bool                       `json:"reconcile"`
-	Set             []string                   `json:"set"`
-	LoadBefore      float64                    `json:"load_average_before"`
-	LoadAfter       float64                    `json:"load_average_after"`
-	Parts           map[string]readsPartReport `json:"parts"`
+	conditions
+	SlotsFew    int                        `json:"slots_thousand"`
+	SlotsMany   int                        `json:"slots_million"`
+	TookSeconds float64                    `json:"took_s"`
+	Reconcile   bool                       `json:"reconcile"`
+	Parts       map[string]readsPartReport `json:"parts"`
 }
 
 // storeWindowReport is what the stores were asked in two windows of the same length, one with readers and one without.
@@ -89,8 +80,11 @@ type readsPartReport struct {
 
 func (b *reads) report(facts rig.Facts) readsReport {
 	r := readsReport{
-		Facts: facts, SlotsFew: int(b.Few), SlotsMany: int(b.Many), DurationSeconds: b.Duration.Seconds(), Rounds: b.Rounds,
-		Connections: b.Connections, Client: b.Client, Reconcile: b.Reconcile, Set: append([]string{}, b.Set...),
+		conditions: conditions{
+			Facts: facts, DurationSeconds: b.Duration.Seconds(), Rounds: b.Rounds, Connections: b.Connections, Client: b.Client,
+			Set: append([]string{}, b.Set...),
+		},
+		SlotsFew: int(b.Few), SlotsMany: int(b.Many), Reconcile: b.Reconcile,
 		Parts: map[string]readsPartReport{}, CPUShares: map[string]map[string]float64{},
 		StoreQueriesPerRead: b.queries.perRead(),
 		StoreQueries: storeWindowReport{
@@ -184,13 +178,7 @@ func (r readsReport) judge() error {
 
 // print writes the report for people.
 func (r readsReport) print(out io.Writer) error {
-	fmt.Fprintf(out, "Reading, revision %s, %s, %s, %d CPUs, Postgres %s (fsync on), Redis %s\n",
-		r.Revision, r.Go, r.System, r.CPUs, r.Postgres, r.Redis)
-	fmt.Fprintf(out, "%d rounds of %gs a part, %d connections of the %s client, load average %.2f before and %.2f after\n\n",
-		r.Rounds, r.DurationSeconds, r.Connections, r.Client, r.LoadBefore, r.LoadAfter)
-	if len(r.Set) > 0 {
-		fmt.Fprintf(out, "The real server runs with %s.\n\n", strings.Join(r.Set, " "))
-	}
+	r.conditions.print(out, "Reading", "")
 	if err := table(out, r.lines); err != nil {
 		return err
 	}

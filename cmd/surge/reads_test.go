@@ -190,7 +190,7 @@ func TestDocumentsAreTold(t *testing.T) {
 func TestFlagsOfReadsThatMakeNoSenseAreRefused(t *testing.T) {
 	t.Parallel()
 	for _, flags := range [][]string{
-		{"--duration", "1ms"}, {"--rounds", "0"}, {"--set", "JARI_X"}, {"--few", "10"}, {"--many", "1010"}, {"--few", "2000", "--many", "1000"},
+		{"--duration", "1ms"}, {"--rounds=-1"}, {"--set", "JARI_X"}, {"--few", "10"}, {"--many", "1010"}, {"--few", "2000", "--many", "1000"},
 	} {
 		err := run(surroundings{ctx: t.Context(), out: t.Output(), err: t.Output()}, append([]string{"bench", "reads"}, flags...))
 		if err == nil {

@@ -38,18 +38,34 @@ type bookingReport struct {
 	// Rows are all bookings of the run, warm-ups included: as many as clients were told of.
 	Rows int64 `json:"rows"`
 
+	conditions
+	Messages  bool                  `json:"messages"`
+	NotesLeft int64                 `json:"notes_left"`
+	Parts     map[string]partReport `json:"parts"`
+	Notes     []string              `json:"notes"`
+}
+
+// conditions are what a benchmark was run under whose parts take turns.
+type conditions struct {
 	rig.Facts
-	DurationSeconds float64               `json:"duration_s"`
-	Rounds          int                   `json:"rounds"`
-	Connections     int                   `json:"connections"`
-	Client          load.Client           `json:"client"`
-	Messages        bool                  `json:"messages"`
-	Set             []string              `json:"set"` // of the real server's environment
-	NotesLeft       int64                 `json:"notes_left"`
-	LoadBefore      float64               `json:"load_average_before"`
-	LoadAfter       float64               `json:"load_average_after"`
-	Parts           map[string]partReport `json:"parts"`
-	Notes           []string              `json:"notes"`
+	DurationSeconds float64     `json:"duration_s"` // of a part, in all its turns
+	Rounds          int         `json:"rounds"`
+	Connections     int         `json:"connections"`
+	Client          load.Client `json:"client"`
+	Set             []string    `json:"set"` // of the real server's environment
+	LoadBefore      float64     `json:"load_average_before"`
+	LoadAfter       float64     `json:"load_average_after"`
+}
+
+// print writes them above a report; more, if any, ends the line about the load.
+func (c conditions) print(out io.Writer, what, more string) {
+	fmt.Fprintf(out, "%s, revision %s, %s, %s, %d CPUs, Postgres %s (fsync on), Redis %s\n",
+		what, c.Revision, c.Go, c.System, c.CPUs, c.Postgres, c.Redis)
+	fmt.Fprintf(out, "%gs a part in %d turns, %d connections of the %s client, load average %.2f before and %.2f after%s\n\n",
+		c.DurationSeconds, c.Rounds, c.Connections, c.Client, c.LoadBefore, c.LoadAfter, more)
+	if len(c.Set) > 0 {
+		fmt.Fprintf(out, "The real server runs with %s.\n\n", strings.Join(c.Set, " "))
+	}
 }
 
 // partReport is what was measured of one part.
@@ -84,8 +100,11 @@ func millis(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 
 func (b *bench) report(facts rig.Facts, rows int64) bookingReport {
 	r := bookingReport{
-		Facts: facts, Rows: rows, DurationSeconds: b.Duration.Seconds(), Rounds: b.Rounds, Connections: b.Connections, Client: b.Client,
-		Messages: b.Messages, Set: append([]string{}, b.Set...), Parts: map[string]partReport{}, CPUShares: map[string]map[string]float64{}, Notes: []string{},
+		conditions: conditions{
+			Facts: facts, DurationSeconds: b.Duration.Seconds(), Rounds: b.Rounds, Connections: b.Connections, Client: b.Client,
+			Set: append([]string{}, b.Set...),
+		},
+		Rows: rows, Messages: b.Messages, Parts: map[string]partReport{}, CPUShares: map[string]map[string]float64{}, Notes: []string{},
 	}
 	for name, p := range b.parts {
 		r.Parts[name] = p.report()
@@ -143,13 +162,7 @@ var order = []string{
 
 // print writes the report for people.
 func (r bookingReport) print(out io.Writer) error {
-	fmt.Fprintf(out, "Booking, revision %s, %s, %s, %d CPUs, Postgres %s (fsync on), Redis %s\n",
-		r.Revision, r.Go, r.System, r.CPUs, r.Postgres, r.Redis)
-	fmt.Fprintf(out, "%d rounds of %gs a part, %d connections of the %s client, load average %.2f before and %.2f after\n\n",
-		r.Rounds, r.DurationSeconds, r.Connections, r.Client, r.LoadBefore, r.LoadAfter)
-	if len(r.Set) > 0 {
-		fmt.Fprintf(out, "The real server runs with %s.\n\n", strings.Join(r.Set, " "))
-	}
+	r.conditions.print(out, "Booking", "")
 	if err := table(out, r.throughput); err != nil {
 		return err
 	}

@@ -5,9 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strings"
 
-	"jari/cmd/surge/load"
 	"jari/cmd/surge/rig"
 )
 
@@ -31,16 +29,9 @@ type roomReport struct {
 	Given int64 `json:"tickets_given"`
 
 	CPUShares map[string]map[string]float64 `json:"cpu_shares"`
-	rig.Facts
-	DurationSeconds float64                   `json:"duration_s"` // of a part, per round
-	TookSeconds     float64                   `json:"took_s"`
-	Rounds          int                       `json:"rounds"`
-	Connections     int                       `json:"connections"`
-	Client          load.Client               `json:"client"`
-	Set             []string                  `json:"set"`
-	LoadBefore      float64                   `json:"load_average_before"`
-	LoadAfter       float64                   `json:"load_average_after"`
-	Parts           map[string]roomPartReport `json:"parts"`
+	conditions
+	TookSeconds float64                   `json:"took_s"`
+	Parts       map[string]roomPartReport `json:"parts"`
 }
 
 // roomLevelReport is what was seen with a number of people waiting.
@@ -89,8 +80,11 @@ func (b *room) report(ctx context.Context, facts rig.Facts) (r roomReport, err e
 
 func (b *room) summary(facts rig.Facts) roomReport {
 	r := roomReport{
-		Facts: facts, DurationSeconds: b.Duration.Seconds(), Rounds: b.Rounds, Connections: b.Connections, Client: b.Client,
-		Set: append([]string{}, b.Set...), Parts: map[string]roomPartReport{}, CPUShares: map[string]map[string]float64{}, Given: b.given.Load(),
+		conditions: conditions{
+			Facts: facts, DurationSeconds: b.Duration.Seconds(), Rounds: b.Rounds, Connections: b.Connections, Client: b.Client,
+			Set: append([]string{}, b.Set...),
+		},
+		Parts: map[string]roomPartReport{}, CPUShares: map[string]map[string]float64{}, Given: b.given.Load(),
 	}
 	for name, p := range b.parts {
 		r.Parts[name] = p.report()
@@ -165,13 +159,7 @@ func (r roomReport) judge() error {
 
 // print writes the report for people.
 func (r roomReport) print(out io.Writer) error {
-	fmt.Fprintf(out, "Waiting, revision %s, %s, %s, %d CPUs, Postgres %s (fsync on), Redis %s\n",
-		r.Revision, r.Go, r.System, r.CPUs, r.Postgres, r.Redis)
-	fmt.Fprintf(out, "%d rounds of %gs a part, %d connections of the %s client, load average %.2f before and %.2f after, %.0f s in all\n\n",
-		r.Rounds, r.DurationSeconds, r.Connections, r.Client, r.LoadBefore, r.LoadAfter, r.TookSeconds)
-	if len(r.Set) > 0 {
-		fmt.Fprintf(out, "The real server runs with %s.\n\n", strings.Join(r.Set, " "))
-	}
+	r.conditions.print(out, "Waiting", fmt.Sprintf(", %.0f s in all", r.TookSeconds))
 	if err := table(out, r.lines); err != nil {
 		return err
 	}

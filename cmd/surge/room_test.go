@@ -126,7 +126,7 @@ func TestWaitersArePlayedAtTheirPace(t *testing.T) {
 
 func TestFlagsOfARoomThatMakeNoSenseAreRefused(t *testing.T) {
 	t.Parallel()
-	for _, flags := range [][]string{{"--duration", "1ms"}, {"--rounds", "0"}, {"--set", "JARI_X"}, {"--counts", "10,5"}, {"--counts", "0"}, {"--sent", "0"}} {
+	for _, flags := range [][]string{{"--duration", "1ms"}, {"--rounds=-1"}, {"--set", "JARI_X"}, {"--counts", "10,5"}, {"--counts", "0"}, {"--sent", "0"}} {
 		err := run(surroundings{ctx: t.Context(), out: t.Output(), err: t.Output()}, append([]string{"bench", "room", "--edge", "../../deploy/nginx"}, flags...))
 		if err == nil {
 			t.Errorf("%q was taken", flags)

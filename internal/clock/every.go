@@ -19,3 +19,15 @@ func Every(ctx context.Context, period time.Duration, do func()) {
 		}
 	}
 }
+
+// Wait waits a length of real time, or until ctx ends, and returns its error then.
+func Wait(ctx context.Context, length time.Duration) error {
+	timer := time.NewTimer(length)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

@@ -67,7 +67,7 @@ func (s *Server) PlaceHold(ctx context.Context, r PlaceHoldRequestObject) (Place
 		return nil, err
 	}
 	h, err := s.Bookings.Hold(ctx, c, through(who, admissionOf(ctx)), booking.HoldRequest{
-		Slot: r.Body.SlotId, InsteadOf: text(r.Body.InsteadOf), Replaces: text(r.Body.Replaces),
+		Slot: r.Body.SlotId, InsteadOf: orElse(r.Body.InsteadOf, ""), Replaces: orElse(r.Body.Replaces, ""),
 	})
 	s.Pulse.Meter.Count(c.ID, pulse.Held, pulse.Who{Person: sessionOf(ctx).Person}, err == nil)
 	if err != nil {
@@ -209,24 +209,8 @@ func (s *Server) booking(c *campaign.Campaign, b booking.Detailed) Booking {
 
 func site(x campaign.Site) Site {
 	return Site{
-		SiteId: x.ID, Name: x.Name, NameEn: optional(x.NameEn), Address: x.Address, Telephone: optional(x.Telephone),
+		SiteId: x.ID, Name: x.Name, NameEn: unlessZero(x.NameEn), Address: x.Address, Telephone: unlessZero(x.Telephone),
 		Latitude: x.Latitude, Longitude: x.Longitude, Wheelchair: x.Wheelchair,
 		State: optional(x.State), City: optional(x.City), PostalCode: optional(x.PostalCode),
 	}
-}
-
-// text is an optional field's text, or nothing.
-func text(s *string) string {
-	if s == nil {
-		return ""
-	}
-	return *s
-}
-
-// optional leaves an empty text out.
-func optional(s string) *string {
-	if s == "" {
-		return nil
-	}
-	return &s
 }

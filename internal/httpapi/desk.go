@@ -17,7 +17,7 @@ import (
 
 // RegisterPerson answers POST /admin/v1/people.
 func (s *Server) RegisterPerson(ctx context.Context, r RegisterPersonRequestObject) (RegisterPersonResponseObject, error) {
-	claims := identity.Claims{Name: r.Body.Name, Phone: r.Body.Phone, NationalID: text(r.Body.NationalId), Number: text(r.Body.Number)}
+	claims := identity.Claims{Name: r.Body.Name, Phone: r.Body.Phone, NationalID: orElse(r.Body.NationalId, ""), Number: orElse(r.Body.Number, "")}
 	if r.Body.BirthDate != nil {
 		claims.BirthDate = *r.Body.BirthDate
 	}
@@ -124,7 +124,7 @@ func (s *Server) BookFor(ctx context.Context, r BookForRequestObject) (BookForRe
 	}
 	door := deskDoor{s: s, campaign: c, person: p.ID}
 	b, fresh, err := s.Bookings.BookFor(ctx, c, booking.Claimant{Person: p.ID, Facts: facts}, booking.DeskRequest{
-		HoldRequest: booking.HoldRequest{Slot: r.Body.SlotId, InsteadOf: text(r.Body.InsteadOf), Replaces: text(r.Body.Replaces)},
+		HoldRequest: booking.HoldRequest{Slot: r.Body.SlotId, InsteadOf: orElse(r.Body.InsteadOf, ""), Replaces: orElse(r.Body.Replaces, "")},
 		By:          keyOf(ctx).ID, Reason: strings.TrimSpace(r.Body.Reason), Admit: door.open,
 	})
 	if err != nil {

@@ -100,7 +100,7 @@ func (s *Server) ActFor(ctx context.Context, r ActForRequestObject) (ActForRespo
 // StartPhoneChange answers POST /v1/me/phone.
 func (s *Server) StartPhoneChange(ctx context.Context, r StartPhoneChangeRequestObject) (StartPhoneChangeResponseObject, error) {
 	from := fromIn(ctx)
-	from.Ticket = text(r.Body.Ticket)
+	from.Ticket = orElse(r.Body.Ticket, "")
 	v, err := s.Identity.StartPhoneChange(ctx, sessionOf(ctx), r.Body.Phone, languageIn(ctx), from)
 	if err != nil {
 		return nil, err

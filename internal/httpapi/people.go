@@ -15,13 +15,13 @@ import (
 func (s *Server) StartVerification(ctx context.Context, r StartVerificationRequestObject) (StartVerificationResponseObject, error) {
 	c := identity.Claims{
 		Scheme: r.Body.Scheme, Name: r.Body.Name, Phone: r.Body.Phone,
-		NationalID: text(r.Body.NationalId), Number: text(r.Body.Number),
+		NationalID: orElse(r.Body.NationalId, ""), Number: orElse(r.Body.Number, ""),
 	}
 	if r.Body.BirthDate != nil {
 		c.BirthDate = *r.Body.BirthDate
 	}
 	from := fromIn(ctx)
-	from.Ticket = text(r.Body.Ticket)
+	from.Ticket = orElse(r.Body.Ticket, "")
 	v, err := s.Identity.Start(ctx, c, languageIn(ctx), from)
 	s.Pulse.Meter.Count("", pulse.Began, pulse.Who{Phone: s.Identity.Phone(c.Phone), Block: from.Block}, err == nil)
 	if err != nil {
@@ -88,7 +88,7 @@ func (s *Server) countVerified(ctx context.Context, x identity.Session, err erro
 
 // session shows a session, with the cookie that carries it.
 func (s *Server) session(x identity.Session) (Session, *http.Cookie) {
-	return Session{Token: x.Token, ExpiresAt: s.shown(x.ExpiresAt), Person: masked(x.Person), Device: optional(x.Device)},
+	return Session{Token: x.Token, ExpiresAt: s.shown(x.ExpiresAt), Person: masked(x.Person), Device: unlessZero(x.Device)},
 		cookie(sessionCookie, x.Token, int(x.ExpiresAt.Sub(s.Clock.Real()).Seconds()))
 }
 

@@ -137,7 +137,7 @@ func (s *Server) byPeople(ctx context.Context, c *campaign.Campaign, p PersonSea
 }
 
 func search(p PersonSearch) identity.Search {
-	q := identity.Search{Name: text(p.Name), Phone: text(p.Phone), NationalID: text(p.NationalId), Number: text(p.Number)}
+	q := identity.Search{Name: orElse(p.Name, ""), Phone: orElse(p.Phone, ""), NationalID: orElse(p.NationalId, ""), Number: orElse(p.Number, "")}
 	if p.BirthDate != nil {
 		q.BirthDate = *p.BirthDate
 	}
@@ -170,7 +170,7 @@ func (s *Server) SetAttendance(ctx context.Context, r SetAttendanceRequestObject
 	if r.Body.Attendance == AttendanceExpected {
 		want = booking.Expected
 	}
-	if b, err = s.Bookings.Attend(ctx, c, b.ID, want, text(r.Body.Reason)); err != nil {
+	if b, err = s.Bookings.Attend(ctx, c, b.ID, want, orElse(r.Body.Reason, "")); err != nil {
 		return nil, err
 	}
 	shown, err := s.staffBookings(ctx, c, []booking.Detailed{b})
@@ -223,7 +223,7 @@ func (s *Server) ListDayBookings(ctx context.Context, r ListDayBookingsRequestOb
 	}
 	list := ListDayBookings200JSONResponse{Bookings: shown}
 	if len(page) == most {
-		list.Next = optional(mark(page).String())
+		list.Next = unlessZero(mark(page).String())
 	}
 	return list, nil
 }
@@ -384,16 +384,16 @@ func attendance(a booking.Attendance) Attendance {
 }
 
 func maskedPerson(p identity.Person) MaskedPerson {
-	out := MaskedPerson{PersonId: p.ID.String(), Phone: optional(identity.MaskPhone(p.Phone))}
+	out := MaskedPerson{PersonId: p.ID.String(), Phone: unlessZero(identity.MaskPhone(p.Phone))}
 	if p.Name != "" {
-		out.Name, out.BirthYear = optional(identity.MaskName(p.Name)), &p.BirthDate.Year
+		out.Name, out.BirthYear = unlessZero(identity.MaskName(p.Name)), &p.BirthDate.Year
 	}
 	return out
 }
 
 func (s *Server) openPerson(p identity.Person) OpenPerson {
 	return OpenPerson{
-		PersonId: p.ID.String(), Name: p.Name, BirthDate: p.BirthDate, Phone: optional(s.Identity.NationalPhone(p.Phone)),
+		PersonId: p.ID.String(), Name: p.Name, BirthDate: p.BirthDate, Phone: unlessZero(s.Identity.NationalPhone(p.Phone)),
 		Language: OpenPersonLanguage(p.Language),
 	}
 }

@@ -179,7 +179,7 @@ func (s *Server) Admit(ctx context.Context, r AdmitRequestObject) (AdmitResponse
 			},
 		}
 		if r.Body != nil {
-			claim.Ticket = text(r.Body.Ticket)
+			claim.Ticket = orElse(r.Body.Ticket, "")
 		}
 		a, err = s.Rooms.Admit(ctx, claim)
 	} else {

@@ -57,7 +57,7 @@ func agrees(t failing, body string) (held, confirmed bool) {
 		if !byContract(t, "placeHold", body, &bound) {
 			t.Fatalf("a hold request that the contract refuses: %q", body)
 		}
-		if other := (booking.HoldRequest{Slot: bound.SlotId, InsteadOf: text(bound.InsteadOf), Replaces: text(bound.Replaces)}); other != wish {
+		if other := (booking.HoldRequest{Slot: bound.SlotId, InsteadOf: orElse(bound.InsteadOf, ""), Replaces: orElse(bound.Replaces, "")}); other != wish {
 			t.Fatalf("%q is read as %+v and by the contract as %+v", body, wish, other)
 		}
 		held = true

@@ -7,6 +7,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"jari/internal/clock"
 	"jari/internal/fault"
 	"jari/internal/postgres"
 )
@@ -70,12 +71,5 @@ func (s *Service) turn(ctx context.Context) error {
 	if err := s.Pool.QueryRow(ctx, take, "gateway", s.turnLasts()).Scan(&wait); err != nil {
 		return postgres.Unreachable(fmt.Errorf("waiting for the gateway's turn: %w", err))
 	}
-	timer := time.NewTimer(wait)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+	return clock.Wait(ctx, wait)
 }

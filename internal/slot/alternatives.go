@@ -23,15 +23,20 @@ const (
 	alternativesSites = 3 // other sites of the region
 )
 
+// shown are a campaign's shelf and what is on it; nil while nothing was loaded.
+func (s *Service) shown(campaignID string) (*shelf, *board) {
+	sh := (*s.shelves.Load())[campaignID]
+	if sh == nil {
+		return nil, nil
+	}
+	return sh, sh.board.Load()
+}
+
 // Alternatives are slots with room instead of one that is full, among the days that the person may book: the nearest
 // times at the same site, then the nearest other sites of the region on the same day. It is advice, asks no store, and
 // never fails: it only finds less.
 func (s *Service) Alternatives(_ context.Context, c *campaign.Campaign, wanted Place, wave string, from, to civil.Date) []Available {
-	sh := (*s.shelves.Load())[c.ID]
-	if sh == nil {
-		return nil
-	}
-	b := sh.board.Load()
+	sh, b := s.shown(c.ID)
 	if b == nil {
 		return nil
 	}
@@ -54,7 +59,7 @@ func (s *Service) Alternatives(_ context.Context, c *campaign.Campaign, wanted P
 			others = append(others, other)
 		}
 	}
-	slices.SortStableFunc(others, func(a, b campaign.Site) int { return cmp.Compare(distance(here, a), distance(here, b)) })
+	nearestFirst(here, others)
 	for _, other := range others[:min(alternativesSites, len(others))] {
 		found = append(found, sh.nearest(b, other.ID, w, 1)...)
 	}
@@ -64,11 +69,7 @@ func (s *Service) Alternatives(_ context.Context, c *campaign.Campaign, wanted P
 // Room are the slots with room at a site that somebody may have instead of another, between two days, the nearest in time
 // first; those that a live hold keeps aren't free. It asks no store.
 func (s *Service) Room(c *campaign.Campaign, site string, instead Place, from, to civil.Date, most int) []Available {
-	sh := (*s.shelves.Load())[c.ID]
-	if sh == nil {
-		return nil
-	}
-	b := sh.board.Load()
+	sh, b := s.shown(c.ID)
 	if b == nil {
 		return nil
 	}
@@ -85,17 +86,17 @@ func Near(sites *campaign.Sites, site string) []campaign.Site {
 		return nil
 	}
 	others := slices.DeleteFunc(sites.In(here.Region), func(s campaign.Site) bool { return s.ID == site })
-	slices.SortStableFunc(others, func(a, b campaign.Site) int { return cmp.Compare(distance(here, a), distance(here, b)) })
+	nearestFirst(here, others)
 	return others
+}
+
+func nearestFirst(here campaign.Site, sites []campaign.Site) {
+	slices.SortStableFunc(sites, func(a, b campaign.Site) int { return cmp.Compare(distance(here, a), distance(here, b)) })
 }
 
 // SlotsOf are all slots of a site on a day, by their start.
 func (s *Service) SlotsOf(c *campaign.Campaign, site string, day civil.Date) []Place {
-	sh := (*s.shelves.Load())[c.ID]
-	if sh == nil {
-		return nil
-	}
-	b := sh.board.Load()
+	_, b := s.shown(c.ID)
 	if b == nil {
 		return nil
 	}

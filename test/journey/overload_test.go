@@ -17,7 +17,7 @@ import (
 func TestBeyondItsLimitTheServerRefusesEarlyAndThoseInsideFinish(t *testing.T) {
 	t.Parallel()
 	s := jaritest.Start(t, jaritest.WithEnvironment("JARI_REQUESTS_INSIDE", "10"), jaritest.WithEnvironment("JARI_CONFIRM_WAIT", "30s"),
-		jaritest.WithEnvironment("JARI_REQUEST_TIMEOUT", "60s"))
+		jaritest.WithEnvironment("JARI_REQUEST_TIMEOUT", "60s"), jaritest.WithEnvironment("JARI_FLUSH_LANES", "2"))
 	unit := s.Slot(t, jaritest.SiteOfMany, dayE3)
 	others := anotherLane(t, unit, s.Slots(t, jaritest.SiteOfOne, dayE3))
 	crowd := s.NewCrowd(t, 10, jaritest.BornForE3)

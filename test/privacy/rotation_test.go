@@ -17,7 +17,8 @@ import (
 // after the other, while people come, book and look, each time at either of the two; and reseals all rows meanwhile.
 func TestKeysRotateUnderLoadAndRefuseNobody(t *testing.T) {
 	t.Parallel()
-	first := jaritest.Start(t)
+	// The faster the machine, the more the crowd asks.
+	first := jaritest.Start(t, jaritest.WithEnvironment("JARI_RATE_PERSON", "1000000"), jaritest.WithEnvironment("JARI_RATE_BLOCK", "1000000"))
 	unit := first.Slot(t, jaritest.SiteOfMany, dayE3)
 	crowd := first.NewCrowd(t, 6, jaritest.BornForE3)
 	veteran := first.NewCitizen(t, jaritest.BornForE3) // whose session is older than the rotation

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+
+	"jari/internal/clock"
 )
 
 // Operation does one thing on a connection and returns an error when the answer wasn't the expected one, which ends the
@@ -137,12 +139,5 @@ func waitUntil(ctx context.Context, at time.Time) error {
 	if wait <= 0 {
 		return ctx.Err()
 	}
-	timer := time.NewTimer(wait)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+	return clock.Wait(ctx, wait)
 }

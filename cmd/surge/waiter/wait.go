@@ -11,6 +11,8 @@ import (
 	"net/http"
 	"strconv"
 	"time"
+
+	"jari/internal/clock"
 )
 
 // Person is somebody who waits with a session.
@@ -68,7 +70,7 @@ func (p Person) Wait(ctx context.Context) (admission string, err error) {
 		if p.Hurry > 0 {
 			wait = time.Duration(float64(wait) / p.Hurry)
 		}
-		if err := pause(ctx, wait); err != nil {
+		if err := clock.Wait(ctx, wait); err != nil {
 			return "", err
 		}
 	}
@@ -76,17 +78,6 @@ func (p Person) Wait(ctx context.Context) (admission string, err error) {
 
 func isFinal(err error) bool {
 	return errors.Is(err, ErrSignIn) || errors.Is(err, ErrNotEligible) || errors.Is(err, ErrClosed)
-}
-
-func pause(ctx context.Context, wait time.Duration) error {
-	timer := time.NewTimer(wait)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }
 
 // told is what one step brought.
