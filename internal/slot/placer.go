@@ -14,9 +14,9 @@ import (
 	jariredis "jari/internal/redis"
 )
 
-// placer gathers placements into pipelines, as flushes gather confirms: while one is on its way, the next gathers. There
-// is no timer: at low load a pipeline is one placement, and the load itself makes them longer, so that a stampede costs
-// Redis and this instance one write and one read for many.
+// placer gathers placements into pipelines, as flushes gather confirms: while one is on its way, the next gathers, and where
+// somebody waits already when it comes back, the next waits a breath for more. At low load a pipeline is one placement, sent
+// at once; a stampede costs Redis and this instance one write and one read for many.
 type placer struct {
 	client *redis.Client
 	queue  int // placements that may wait
@@ -27,8 +27,12 @@ type placer struct {
 }
 
 const (
-	// placerPipelines go at the same time: while one's answers are read, Redis works on the other.
+	// placerPipelines go at the same time, the second one only when a call's worth waits: while one's answers are read, Redis
+	// works on the other.
 	placerPipelines = 2
+	// placerBreath is how long a pipeline that finds somebody waiting waits for more of them. Redis is so fast that without it
+	// a pipeline is one or two placements at any load, each with the wake-ups of two processes.
+	placerBreath = time.Millisecond
 	// placerMost bounds one pipeline.
 	placerMost = 256
 	// placerCall bounds one call of the script, and with it how long other commands wait for the one thread of Redis.
@@ -67,7 +71,7 @@ func (p *placer) enqueue(w *placing) error {
 		return fault.New(fault.Unavailable, fault.CodeOverloaded).After(placerWait)
 	}
 	p.waiting = append(p.waiting, w)
-	if p.sending < placerPipelines {
+	if p.sending == 0 || (p.sending < placerPipelines && len(p.waiting) >= placerCall) {
 		p.sending++
 		go p.run()
 	}
@@ -82,6 +86,17 @@ func (p *placer) run() {
 			return
 		}
 		p.send(group)
+		p.breathe()
+	}
+}
+
+// breathe lets a few who wait be joined by more.
+func (p *placer) breathe() {
+	p.mu.Lock()
+	few := 0 < len(p.waiting) && len(p.waiting) < placerCall
+	p.mu.Unlock()
+	if few {
+		time.Sleep(placerBreath)
 	}
 }
 

@@ -81,6 +81,11 @@ func (s *Server) CheckBooks(t testing.TB) {
 // State is what both stores hold.
 type State map[string]string
 
+const (
+	inRedis = "redis " // before the name of a key: a hash of its value
+	until   = "until " // before the name of a key: the instant at which it is forgotten, if it is
+)
+
 // State is what both stores hold now: each table of ours by the number and a hash of its rows, the jobs that requests
 // leave behind, and the keys of Redis.
 func (s *Server) State(t testing.TB) State {
@@ -106,19 +111,23 @@ func (s *Server) State(t testing.TB) State {
 	found = slices.DeleteFunc(found, func(key string) bool {
 		return strings.HasPrefix(key, "rate:") || strings.HasPrefix(key, "{pulse}") || strings.Contains(key, "}:slot:") || strings.HasSuffix(key, "}:changed")
 	})
-	slices.Sort(found)
-	state["redis"] = fmt.Sprintf("%d keys %s", len(found), strings.Join(found, " "))
 	pipe := s.Redis.Pipeline()
-	values := make([]*goredis.StringCmd, len(found))
+	values, lives := make([]*goredis.StringCmd, len(found)), make([]*goredis.DurationCmd, len(found))
 	for i, key := range found {
-		values[i] = pipe.Dump(t.Context(), key)
+		values[i], lives[i] = pipe.Dump(t.Context(), key), pipe.PTTL(t.Context(), key)
 	}
-	// A key that has expired since is none that changed.
+	asked := time.Now()
 	if _, err := pipe.Exec(t.Context()); err != nil && !errors.Is(err, goredis.Nil) {
 		t.Fatal(err)
 	}
 	for i, key := range found {
-		state["redis "+key] = fmt.Sprintf("%x", sha256.Sum256([]byte(values[i].Val())))
+		if values[i].Val() == "" {
+			continue // it expired in between
+		}
+		state[inRedis+key] = fmt.Sprintf("%x", sha256.Sum256([]byte(values[i].Val())))
+		if life := lives[i].Val(); life > 0 {
+			state[until+key] = asked.Add(life).Format(time.RFC3339Nano)
+		}
 	}
 	return state
 }
@@ -150,12 +159,25 @@ func (s *Server) stateQuery(t testing.TB) string {
 	return s.askState
 }
 
-// Changed names what differs between two states.
+// Changed names what differs between two states. A key of Redis whose time was up meanwhile is none that changed.
 func (before State) Changed(after State) []string {
 	var changed []string
+	differs := func(name string) {
+		changed = append(changed, fmt.Sprintf("%s: %.200s → %.200s", name, before[name], after[name]))
+	}
 	for _, name := range slices.Sorted(maps.Keys(after)) {
-		if before[name] != after[name] {
-			changed = append(changed, fmt.Sprintf("%s: %.200s → %.200s", name, before[name], after[name]))
+		if before[name] != after[name] && !strings.HasPrefix(name, until) {
+			differs(name)
+		}
+	}
+	now := time.Now()
+	for _, name := range slices.Sorted(maps.Keys(before)) {
+		if _, is := after[name]; is || !strings.HasPrefix(name, inRedis) {
+			continue
+		}
+		end, err := time.Parse(time.RFC3339Nano, before[until+strings.TrimPrefix(name, inRedis)])
+		if err != nil || now.Before(end) {
+			differs(name)
 		}
 	}
 	return changed
