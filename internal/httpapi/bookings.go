@@ -211,6 +211,6 @@ func site(x campaign.Site) Site {
 	return Site{
 		SiteId: x.ID, Name: x.Name, NameEn: unlessZero(x.NameEn), Address: x.Address, Telephone: unlessZero(x.Telephone),
 		Latitude: x.Latitude, Longitude: x.Longitude, Wheelchair: x.Wheelchair,
-		State: optional(x.State), City: optional(x.City), PostalCode: optional(x.PostalCode),
+		State: unlessZero(x.State), City: unlessZero(x.City), PostalCode: unlessZero(x.PostalCode),
 	}
 }
