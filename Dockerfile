@@ -28,6 +28,8 @@ RUN mkdir /out/data
 # the server.
 FROM postgres:15.14-bookworm AS backup
 COPY --from=build /out/jari /usr/local/bin/jari
+# Where backups are put. A new volume takes its owner from here.
+COPY --from=build --chown=65532:65532 /out/data /backups
 USER 65532:65532
 ENTRYPOINT ["/usr/local/bin/jari"]
 

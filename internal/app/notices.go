@@ -8,6 +8,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"jari/internal/booking"
+	"jari/internal/campaign"
 	"jari/internal/fault"
 	"jari/internal/identity"
 	"jari/internal/notify"
@@ -38,7 +39,7 @@ func (a *App) notices(ctx context.Context, flushID uuid.UUID) ([]notify.Message,
 				return nil, err
 			}
 		}
-		m, fits, err := a.news(ctx, templates[e.Campaign], e.Campaign, e.Booking, notify.Kind(e.Kind))
+		m, fits, err := a.news(ctx, templates[e.Campaign], e.Campaign, e.Booking, notify.Kind(e.Kind), notify.Cause(e.Cause))
 		if err != nil {
 			return nil, err
 		}
@@ -67,8 +68,8 @@ func (a *App) stale(ctx context.Context, kind notify.Kind, campaign string, id u
 	return err == nil && !stillTrue(kind, b.Status), err
 }
 
-// news is the message of one kind about a booking, unless it isn't true.
-func (a *App) news(ctx context.Context, t notify.Templates, campaignID string, id uuid.UUID, kind notify.Kind) (
+// news is the message of one kind about a booking, unless it isn't true. cause is why its place was taken away, if it was.
+func (a *App) news(ctx context.Context, t notify.Templates, campaignID string, id uuid.UUID, kind notify.Kind, cause notify.Cause) (
 	m notify.Message, fits bool, err error,
 ) {
 	c, err := a.campaigns.Get(campaignID)
@@ -89,19 +90,37 @@ func (a *App) news(ctx context.Context, t notify.Templates, campaignID string, i
 	if person.Phone == "" {
 		return m, false, nil // nobody has a phone to send to; the booking is on the person's page
 	}
-	title, site := c.Title.Ko, b.Site.Name
-	if person.Language == "en" {
-		title = c.Title.En
-		if b.Site.NameEn != "" {
-			site = b.Site.NameEn
+	v, words := visit(c, b, person.Language), kind
+	if cause != "" {
+		words, v.Cause = notify.BySite(kind), cause
+		if b.Replaces != uuid.Nil {
+			old, err := a.bookings.Find(ctx, campaignID, b.Replaces)
+			if err != nil {
+				return m, false, err
+			}
+			was := visit(c, old, person.Language)
+			v.Was = &was
 		}
 	}
 	return notify.Message{
 		Subject: fmt.Sprintf("booking:%s:%s", id, kind), Kind: kind, To: person.Phone, Campaign: campaignID, Booking: id,
-		Text: t.Text(person.Language, kind, notify.Visit{
-			Title: title, Site: site, Address: b.Site.Address, StartsAt: b.Place.StartsAt.In(c.Location), Reference: b.Reference,
-		}),
+		Text: t.Text(person.Language, words, v),
 		// Worth knowing until the day itself; in development that day may lie in the past of real time.
 		UsefulUntil: b.Place.StartsAt.Add(-a.clock.Offset()),
 	}, true, nil
+}
+
+// visit is what a message says of a booking, in a language.
+func visit(c *campaign.Campaign, b booking.Detailed, language string) notify.Visit {
+	v := notify.Visit{
+		Title: c.Title.Ko, Site: b.Site.Name, Address: b.Site.Address, Telephone: b.Site.Telephone,
+		StartsAt: b.Place.StartsAt.In(c.Location), Reference: b.Reference,
+	}
+	if language == "en" {
+		v.Title = c.Title.En
+		if b.Site.NameEn != "" {
+			v.Site = b.Site.NameEn
+		}
+	}
+	return v
 }

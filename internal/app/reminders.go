@@ -59,7 +59,7 @@ func (a *App) remindOf(ctx context.Context, c *campaign.Campaign) error {
 			}
 			var messages []notify.Message
 			for _, id := range ids {
-				m, fits, err := a.news(ctx, templates, c.ID, id, notify.Reminder)
+				m, fits, err := a.news(ctx, templates, c.ID, id, notify.Reminder, "")
 				if code := fault.CodeOf(err); code == fault.CodeNoBooking || code == fault.CodeSessionExpired {
 					continue // gone meanwhile, the booking or the person
 				}

@@ -72,12 +72,22 @@ type clearedSlot struct {
 	Version  int64      `json:"version"`
 	Capacity int        `json:"capacity"`
 	State    slot.State `json:"state"`
+	// Closes is whether its site closes, as opposed to taking fewer people: the message says which.
+	Closes bool `json:"closes,omitempty"`
 }
+
+// Why a place was taken away, as events say it.
+const (
+	CauseClosed = "closed" // the site closes on that day
+	CauseFewer  = "fewer"  // the slot takes fewer people
+)
 
 type clearedMove struct {
 	Booking uuid.UUID `json:"booking"`
 	From    int64     `json:"from"`
 	To      int64     `json:"to,omitempty"`
+	// Wave is the one that lets the person have the new slot, which may be kept for it.
+	Wave string `json:"wave,omitempty"`
 }
 
 // PlanClearing says who would lose their slot and what they would have instead. It refuses with slot_not_found, site_not_found
@@ -147,7 +157,7 @@ func (s *Service) losers(ctx context.Context, tx pgx.Tx, cl Clearing, wanted map
 	for _, c := range copies {
 		changed := clearedSlot{Slot: c.Slot, Version: c.Version, Capacity: wanted[c.Slot], State: c.State}
 		if wanted[c.Slot] < 0 {
-			changed.Capacity, changed.State = 0, slot.Closed
+			changed.Capacity, changed.State, changed.Closes = 0, slot.Closed, true
 		}
 		out.Slots = append(out.Slots, changed)
 		if over := c.Booked - changed.Capacity; over > 0 {
@@ -189,14 +199,14 @@ func (s *Service) rehouse(ctx context.Context, cl Clearing, facts FactsOf, loser
 			return err
 		}
 		row := plans.Row{Outcome: plans.Affected, Subject: "booking " + b.ID.String()}
-		to, found := s.elsewhere(cl, sites, known, b, old, taken, now)
+		to, wave, found := s.elsewhere(cl, sites, known, b, old, taken, now)
 		switch {
 		case b.Attended():
 			out.Stuck++
 			row.Outcome, row.Note = plans.Rejected, "stays: whether its person came to "+s.named(cl.Campaign, old)+" is noted already"
 		case found:
 			taken[to.ID]++
-			out.Moves = append(out.Moves, clearedMove{Booking: b.ID, From: b.Slot, To: to.ID})
+			out.Moves = append(out.Moves, clearedMove{Booking: b.ID, From: b.Slot, To: to.ID, Wave: wave})
 			row.Note = "moves from " + s.named(cl.Campaign, old) + " to " + s.named(cl.Campaign, to)
 		case cl.CancelRest:
 			out.Cancels = append(out.Cancels, clearedMove{Booking: b.ID, From: b.Slot})
@@ -214,13 +224,11 @@ func (s *Service) named(c *campaign.Campaign, p slot.Place) string {
 	return p.Site + " " + p.StartsAt.In(c.Location).Format("2006-01-02 15:04")
 }
 
-// mostLooked bounds how many slots of a site are looked at for one booking.
-const mostLooked = 200
-
-// elsewhere is the nearest place that a booking may move to, with what others of this clearing take.
+// elsewhere is the nearest place that a booking may move to, with what others of this clearing take, and the wave that lets
+// its person have it: a place that is kept for a wave is one for its people and for nobody else.
 func (s *Service) elsewhere(
 	cl Clearing, sites *campaign.Sites, known eligibility.Facts, b Booking, old slot.Place, taken map[int64]int, now time.Time,
-) (slot.Place, bool) {
+) (place slot.Place, wave string, found bool) {
 	rules := cl.Campaign.Rules
 	if then, ok := s.campaigns.Version(cl.Campaign.ID, b.RulesVersion); ok {
 		rules = then.Rules
@@ -234,27 +242,31 @@ func (s *Service) elsewhere(
 			to = w.Slots.To
 		}
 	}
-	at := func(site string) (slot.Place, bool) {
-		for _, free := range s.slots.Room(cl.Campaign, site, old, from, to, mostLooked) {
-			day := civil.Of(free.StartsAt, cl.Campaign.Location)
-			if free.Remaining > taken[free.ID] && rules.DecideMoveBy(known, b.JudgedAt, day, now).Answer == eligibility.Yes {
-				return free.Place, true
-			}
+	decide := func(p slot.Place) eligibility.Decision {
+		return rules.DecideMoveOf(known, b.JudgedAt, civil.Of(p.StartsAt, cl.Campaign.Location), now, p.KeptFor(now))
+	}
+	fits := func(free slot.Available) bool {
+		if free.Remaining <= taken[free.ID] {
+			return false
 		}
-		return slot.Place{}, false
+		d := decide(free.Place)
+		return d.Answer == eligibility.Yes && free.Admits(d.Wave, now)
 	}
 	if cl.MoveTo == MoveNowhere {
-		return slot.Place{}, false
+		return place, "", false
 	}
-	if p, found := at(old.Site); found || cl.MoveTo == MoveAtSite {
-		return p, found
-	}
-	for _, site := range slot.Near(sites, old.Site) {
-		if p, found := at(site.ID); found {
-			return p, true
+	near := []string{old.Site}
+	if cl.MoveTo != MoveAtSite {
+		for _, site := range slot.Near(sites, old.Site) {
+			near = append(near, site.ID)
 		}
 	}
-	return slot.Place{}, false
+	for _, site := range near {
+		if p, found := s.slots.Room(cl.Campaign, site, old, from, to, fits); found {
+			return p, decide(p).Wave, true
+		}
+	}
+	return place, "", false
 }
 
 func readCopies(ctx context.Context, tx pgx.Tx, sql string, args ...any) ([]slot.Copy, error) {

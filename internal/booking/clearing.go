@@ -84,6 +84,10 @@ func (s *Service) holdFor(ctx context.Context, c *campaign.Campaign, planID uuid
 			errs[i] = fault.New(fault.NotFound, fault.CodeSlotNotFound)
 			break
 		}
+		if !to.Admits(m.Wave, s.clock.Now()) {
+			errs[i] = plans.Outdated(errClearedMoved) // kept for others meanwhile
+			break
+		}
 		turn <- struct{}{}
 		wait.Go(func() {
 			defer func() { <-turn }()
@@ -178,6 +182,14 @@ func (w clearing) write(ctx context.Context, tx pgx.Tx, campaignID string, c cle
 	var superseded []uuid.UUID
 	var moved rows
 	sure := certain{units: map[int64]int32{}}
+	var causes []string // as long as the events
+	why := map[int64]string{}
+	for _, one := range c.Slots {
+		why[one.Slot] = CauseFewer
+		if one.Closes {
+			why[one.Slot] = CauseClosed
+		}
+	}
 	for i, m := range c.Moves {
 		b := w.bookings[m.Booking]
 		h := holds[i]
@@ -188,6 +200,7 @@ func (w clearing) write(ctx context.Context, tx pgx.Tx, campaignID string, c cle
 		sure.units[b.Slot]--
 		sure.units[m.To]++
 		sure.event(q.id, "moved", b.Actor)
+		causes = append(causes, why[m.From])
 	}
 	var cancelled []uuid.UUID
 	for _, m := range c.Cancels {
@@ -195,6 +208,7 @@ func (w clearing) write(ctx context.Context, tx pgx.Tx, campaignID string, c cle
 		cancelled = append(cancelled, b.ID)
 		sure.units[b.Slot]--
 		sure.event(b.ID, "cancelled", b.Actor)
+		causes = append(causes, why[m.From])
 	}
 	batch := &pgx.Batch{}
 	batch.Queue(`UPDATE bookings SET status = 'superseded', ended_at = now() WHERE campaign_id = $1 AND booking_id = ANY($2)`,
@@ -222,8 +236,8 @@ func (w clearing) write(ctx context.Context, tx pgx.Tx, campaignID string, c cle
 	}
 	if len(sure.events.bookings) > 0 {
 		flush := uuid.New()
-		batch.Queue(`INSERT INTO flush_events (flush_id, campaign_id, bookings, kinds, actors) VALUES ($1, $2, $3, $4, $5)`,
-			flush, campaignID, postgres.UUIDs(sure.events.bookings), sure.events.kinds, postgres.UUIDs(sure.events.actors))
+		batch.Queue(`INSERT INTO flush_events (flush_id, campaign_id, bookings, kinds, actors, causes) VALUES ($1, $2, $3, $4, $5, $6)`,
+			flush, campaignID, postgres.UUIDs(sure.events.bookings), sure.events.kinds, postgres.UUIDs(sure.events.actors), causes)
 		batch.Queue(`INSERT INTO river.river_job (kind, args, max_attempts, queue) VALUES ($1, jsonb_build_object('flush_id', $2::uuid), 25, 'default')`,
 			NoticeKind, flush)
 	}

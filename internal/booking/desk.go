@@ -2,6 +2,7 @@ package booking
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -24,7 +25,9 @@ import (
 //     them; so a call is answered no sooner than a click;
 //   - of a site's places on a day, at most a stated share is booked by the desk, rounded down, and none before a stated time
 //     after the wave opened: what a desk can do in a minute must not be what is left for those who wait at home;
-//   - moving and cancelling take nobody's turn, so the share and the line don't ask about them; the campaign's cut-offs do.
+//   - moving and cancelling take nobody's turn, so the line doesn't ask about them; the campaign's cut-offs do. A booking that
+//     the desk made counts where it is now, whoever moved it there; and the desk moves it to another site or day within the
+//     share of that one alone, or what it may not book there it would book elsewhere and move.
 
 // DeskRules are what a deployment lets the desk do.
 type DeskRules struct {
@@ -63,8 +66,12 @@ func (s *Service) BookFor(ctx context.Context, c *campaign.Campaign, who Claiman
 	if d, done, err := s.doneFor(ctx, c, who.Person, place, r.Replaces); done || err != nil {
 		return d, false, err
 	}
-	act := "booking.move_for"
-	if r.Replaces == "" {
+	act, counts := "booking.move_for", true
+	if r.Replaces != "" {
+		if counts, err = s.movesShare(ctx, c, r.Replaces, place); err != nil {
+			return Detailed{}, false, err
+		}
+	} else {
 		act = "booking.book_for"
 		if who.Room, err = s.deskRoom(c, who.Facts, place); err != nil {
 			return Detailed{}, false, err
@@ -84,7 +91,7 @@ func (s *Service) BookFor(ctx context.Context, c *campaign.Campaign, who Claiman
 	if err != nil {
 		return Detailed{}, false, err
 	}
-	if r.Replaces == "" {
+	if counts {
 		if err := s.takeShare(ctx, c, place, hold); err != nil {
 			if hold.Actor == who.Actor { // not a hold that the person had themself
 				_ = s.Release(ctx, c, who.Person) // or it ends by itself in some minutes
@@ -123,7 +130,7 @@ func (s *Service) doneFor(ctx context.Context, c *campaign.Campaign, person uuid
 // desk_share where the desk may book nothing; who isn't entitled is told so by Hold.
 func (s *Service) deskRoom(c *campaign.Campaign, facts eligibility.Facts, place slot.Place) (string, error) {
 	now := s.clock.Now()
-	decision := c.Rules.DecideSlot(facts, now, civil.Of(place.StartsAt, c.Location))
+	decision := c.Rules.DecideSlotOf(facts, now, civil.Of(place.StartsAt, c.Location), place.KeptFor(now))
 	if decision.Answer != eligibility.Yes {
 		return "", fault.New(fault.Forbidden, fault.CodeNotEligible).With(decision)
 	}
@@ -141,9 +148,34 @@ func (s *Service) deskRoom(c *campaign.Campaign, facts eligibility.Facts, place 
 // undecided is how long a hold of the desk counts beyond its end: as long as it may still become a booking.
 const undecided = 30 * time.Second
 
+// movesShare tells whether moving a booking to a place takes of the desk's share there: the desk made it, for another site or
+// day. What it is now says so, not who moved it there.
+func (s *Service) movesShare(ctx context.Context, c *campaign.Campaign, replaces string, to slot.Place) (bool, error) {
+	id, err := uuid.Parse(replaces)
+	if err != nil {
+		return false, nil // Hold says what is wrong
+	}
+	var from int64
+	var made bool
+	err = s.pool.QueryRow(ctx, `
+		SELECT b.slot_id, EXISTS (
+			SELECT FROM bookings f JOIN desk_bookings d USING (campaign_id, hold_id)
+			WHERE f.campaign_id = b.campaign_id AND f.booking_id = b.series_id)
+		FROM bookings b WHERE b.campaign_id = $1 AND b.booking_id = $2`, c.ID, id).Scan(&from, &made)
+	switch {
+	case errors.Is(err, pgx.ErrNoRows):
+		return false, nil
+	case err != nil:
+		return false, postgres.Unreachable(fmt.Errorf("looking whose booking is moved: %w", err))
+	}
+	old, known := s.slots.Get(c.ID, from)
+	return made && (!known || old.Site != to.Site || civil.Of(old.StartsAt, c.Location) != civil.Of(to.StartsAt, c.Location)), nil
+}
+
 // takeShare counts a hold towards what the desk may book at a site on a day, or refuses with desk_share. Whoever counts for
-// the same site and day waits for the other, so that two can't both take the last. What was cancelled or moved away since,
-// or held and never booked, counts no more.
+// the same site and day waits for the other, so that two can't both take the last. What counts are bookings there whose first
+// one, before it was moved, is the desk's, and what the desk holds there and nobody has decided; what was cancelled or moved
+// away since, or held and never booked, counts no more.
 func (s *Service) takeShare(ctx context.Context, c *campaign.Campaign, place slot.Place, hold slot.Hold) error {
 	day := civil.Of(place.StartsAt, c.Location)
 	return postgres.InTx(ctx, s.pool, func(tx pgx.Tx) error {
@@ -156,9 +188,14 @@ func (s *Service) takeShare(ctx context.Context, c *campaign.Campaign, place slo
 			SELECT
 				(SELECT coalesce(sum(capacity), 0) FROM slots
 				WHERE campaign_id = $1 AND site_id = $2 AND starts_at >= $4 AND starts_at < $5 AND state = 'open'),
-				(SELECT count(*) FROM desk_bookings d LEFT JOIN bookings b USING (campaign_id, hold_id)
-				WHERE d.campaign_id = $1 AND d.site_id = $2 AND d.day = $3 AND d.hold_id <> $6
-				AND (b.status = 'active' OR (b.status IS NULL AND d.until > now())))`,
+				(SELECT count(*) FROM slots s
+				JOIN bookings b ON b.slot_id = s.slot_id AND b.status = 'active'
+				JOIN bookings f ON f.campaign_id = b.campaign_id AND f.booking_id = b.series_id
+				JOIN desk_bookings d ON d.campaign_id = f.campaign_id AND d.hold_id = f.hold_id
+				WHERE s.campaign_id = $1 AND s.site_id = $2 AND s.starts_at >= $4 AND s.starts_at < $5 AND b.hold_id <> $6)
+				+ (SELECT count(*) FROM desk_bookings d
+				WHERE d.campaign_id = $1 AND d.site_id = $2 AND d.day = $3 AND d.hold_id <> $6 AND d.until > now()
+				AND NOT EXISTS (SELECT FROM bookings b WHERE b.campaign_id = d.campaign_id AND b.hold_id = d.hold_id))`,
 			c.ID, place.Site, day.String(), civil.Midnight(day, c.Location), civil.Midnight(civil.AddDays(day, 1), c.Location), hold.ID).
 			Scan(&places, &taken); err != nil {
 			return postgres.Unreachable(fmt.Errorf("counting the desk's share: %w", err))

@@ -49,14 +49,17 @@ type Event struct {
 	Campaign string
 	Booking  uuid.UUID
 	Kind     string // booked, moved, cancelled
+	// Cause is why its place was taken away, CauseClosed or CauseFewer; empty where its person, or the desk for them, did it.
+	Cause string
 }
 
 // Events returns what a flush did. Flushes of the release before left a row for each booking.
 func Events(ctx context.Context, pool *pgxpool.Pool, flushID uuid.UUID) ([]Event, error) {
 	rows, err := pool.Query(ctx, `
-		SELECT campaign_id, e.booking, e.kind FROM flush_events, unnest(bookings, kinds) AS e(booking, kind) WHERE flush_id = $1
+		SELECT campaign_id, e.booking, e.kind, coalesce(e.cause, '')
+		FROM flush_events, unnest(bookings, kinds, causes) AS e(booking, kind, cause) WHERE flush_id = $1
 		UNION ALL
-		SELECT campaign_id, booking_id, kind FROM booking_events WHERE flush_id = $1`, flushID)
+		SELECT campaign_id, booking_id, kind, '' FROM booking_events WHERE flush_id = $1`, flushID)
 	if err != nil {
 		return nil, postgres.Unreachable(fmt.Errorf("reading what a flush did: %w", err))
 	}

@@ -186,7 +186,7 @@ func (s *Service) judge(
 ) (decision eligibility.Decision, old Booking, err error) {
 	day := civil.Of(place.StartsAt, c.Location)
 	if replaces == "" {
-		return c.Rules.DecideSlot(who.Facts, now, day), Booking{}, nil
+		return c.Rules.DecideSlotOf(who.Facts, now, day, place.KeptFor(now)), Booking{}, nil
 	}
 	id, err := uuid.Parse(replaces)
 	if err != nil {
@@ -206,7 +206,7 @@ func (s *Service) judge(
 		rules = then.Rules
 	}
 	// As of the first hold: somebody whose birthday was since isn't judged anew.
-	return rules.DecideMoveBy(who.Facts, old.JudgedAt, day, now), old, nil
+	return rules.DecideMoveOf(who.Facts, old.JudgedAt, day, now, place.KeptFor(now)), old, nil
 }
 
 // full is the refusal of a full slot, with what the person could take instead.

@@ -161,7 +161,7 @@ type Config struct {
 	RemindersFrom int  `env:"JARI_REMINDERS_FROM" envDefault:"10"   doc:"hour of the day, in the zone of the campaign, from which reminders are sent"`
 	RemindersTo   int  `env:"JARI_REMINDERS_TO"   envDefault:"20"   doc:"hour of the day until which reminders are sent; what couldn't be sent until then is dropped"`
 
-	SecondPerson     []string      `env:"JARI_SECOND_PERSON"                        doc:"what another administrator's key must approve, separated by commas: publish (any version), close_early (somebody loses a time to book), loosen (somebody gains one), bulk (applying any plan); nothing by default"`
+	SecondPerson     []string      `env:"JARI_SECOND_PERSON"                        doc:"what another administrator's key must approve, separated by commas: publish (any version), close_early (somebody loses a time to book: a version, a clearing, or a room that is closed for good), loosen (somebody gains one), bulk (applying any plan); nothing by default"`
 	ApprovalLifetime time.Duration `env:"JARI_APPROVAL_LIFETIME" envDefault:"1h"    doc:"how long a proposal waits to be approved and used"`
 	FreezeBefore     time.Duration `env:"JARI_FREEZE_BEFORE"     envDefault:"0s"    doc:"how long before a wave opens nothing is published and no slot is changed over the API, unless an owner and a second person override it; 0s doesn't freeze"`
 	FreezeAfter      time.Duration `env:"JARI_FREEZE_AFTER"      envDefault:"0s"    doc:"how long after a wave opened the same holds"`

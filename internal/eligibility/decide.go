@@ -85,6 +85,12 @@ func (rs *RuleSet) DecideSlot(f Facts, at time.Time, slotOn civil.Date) Decision
 	return rs.decide(&f, question{at: at, slot: slotOn, kind: oneSlot})
 }
 
+// DecideSlotOf is DecideSlot for a slot that is kept for the people of a wave: whoever that wave admits is named by it, also
+// where another one that closes later admits them too.
+func (rs *RuleSet) DecideSlotOf(f Facts, at time.Time, slotOn civil.Date, wave string) Decision {
+	return rs.decide(&f, question{at: at, slot: slotOn, kind: oneSlot, keptFor: wave})
+}
+
 // DecideMove says whether a booking may move to a slot of that day: who and which days, whatever windows are open. The
 // instant only decides rules about the day of asking; hand in the instant of the first hold, and nobody is judged again.
 // There is no Next.
@@ -96,6 +102,11 @@ func (rs *RuleSet) DecideMove(f Facts, at time.Time, slotOn civil.Date) Decision
 // the way of a move, but one that is still to come does, or whoever has booked would have its places first.
 func (rs *RuleSet) DecideMoveBy(f Facts, at time.Time, slotOn civil.Date, opened time.Time) Decision {
 	return rs.decide(&f, question{at: at, slot: slotOn, kind: move, opened: opened})
+}
+
+// DecideMoveOf is DecideMoveBy for a slot that is kept for the people of a wave, as DecideSlotOf is DecideSlot.
+func (rs *RuleSet) DecideMoveOf(f Facts, at time.Time, slotOn civil.Date, opened time.Time, wave string) Decision {
+	return rs.decide(&f, question{at: at, slot: slotOn, kind: move, opened: opened, keptFor: wave})
 }
 
 // DecideOpening says whether a person belongs in the line for an opening: whether a wave that opens at that instant, or
@@ -117,6 +128,7 @@ type question struct {
 	kind          kind
 	preferOpening bool
 	opened        time.Time // Of move: waves that open later don't count; zero counts all.
+	keptFor       string    // Of oneSlot and move: the wave whose people the slot is kept for; empty for everybody.
 }
 
 type kind uint8
@@ -204,6 +216,11 @@ func (w *wave) concerns(q *question) bool {
 func (w *wave) before(o *wave, q *question) bool {
 	if q.preferOpening {
 		if mine, its := w.opens.Equal(q.at), o.opens.Equal(q.at); mine != its {
+			return mine
+		}
+	}
+	if q.keptFor != "" {
+		if mine, its := w.id == q.keptFor, o.id == q.keptFor; mine != its {
 			return mine
 		}
 	}

@@ -486,10 +486,12 @@ func (e MyCampaignStep) Valid() bool {
 
 // Defines values for NewsKind.
 const (
-	NewsKindBooked    NewsKind = "booked"
-	NewsKindCancelled NewsKind = "cancelled"
-	NewsKindMoved     NewsKind = "moved"
-	NewsKindReminder  NewsKind = "reminder"
+	NewsKindBooked          NewsKind = "booked"
+	NewsKindCancelled       NewsKind = "cancelled"
+	NewsKindCancelledBySite NewsKind = "cancelled_by_site"
+	NewsKindMoved           NewsKind = "moved"
+	NewsKindMovedBySite     NewsKind = "moved_by_site"
+	NewsKindReminder        NewsKind = "reminder"
 )
 
 // Valid indicates whether the value is a known member of the NewsKind enum.
@@ -499,7 +501,11 @@ func (e NewsKind) Valid() bool {
 		return true
 	case NewsKindCancelled:
 		return true
+	case NewsKindCancelledBySite:
+		return true
 	case NewsKindMoved:
+		return true
+	case NewsKindMovedBySite:
 		return true
 	case NewsKindReminder:
 		return true
@@ -2082,7 +2088,8 @@ type MessagePreviewList struct {
 
 // MessageText defines model for MessageText.
 type MessageText struct {
-	// Kind What people are told about their bookings; `reminder` is the day before.
+	// Kind What people are told about their bookings; `reminder` is the day before. `moved_by_site` and `cancelled_by_site` are said
+	// instead of `moved` and `cancelled` to whom a clearing took the place: they say why, and what to do now.
 	Kind     NewsKind        `json:"kind"`
 	Language MessageLanguage `json:"language"`
 
@@ -2105,7 +2112,10 @@ type MessageTextList struct {
 	Messages []MessageText `json:"messages"`
 }
 
-// MessageTexts With `{title}`, `{date}`, `{time}`, `{site}`, `{address}` and `{reference}`. `{date}`, `{time}` and `{reference}` must be there; of a booking that was cancelled only `{reference}`.
+// MessageTexts With `{title}`, `{date}`, `{time}`, `{site}`, `{address}`, `{reference}` and `{contact}` (the site's telephone, or its name where
+// it has none). `{date}`, `{time}` and `{reference}` must be there; of a booking that was cancelled only `{reference}`.
+// `moved_by_site` and `cancelled_by_site` also have `{cause}`, a sentence that says why; `moved_by_site` has `{old_date}`,
+// `{old_time}` and `{old_site}`.
 type MessageTexts struct {
 	En *string `json:"en,omitempty"`
 	Ko *string `json:"ko,omitempty"`
@@ -2176,7 +2186,8 @@ type NewKey struct {
 	StaffId *openapi_types.UUID `json:"staff_id,omitempty"`
 }
 
-// NewsKind What people are told about their bookings; `reminder` is the day before.
+// NewsKind What people are told about their bookings; `reminder` is the day before. `moved_by_site` and `cancelled_by_site` are said
+// instead of `moved` and `cancelled` to whom a clearing took the place: they say why, and what to do now.
 type NewsKind string
 
 // NextOpening The next wave that will admit this person, and from when on they can use it.
@@ -3213,7 +3224,8 @@ type ImportPath = string
 // ListPath defines model for ListPath.
 type ListPath = string
 
-// NewsKindPath What people are told about their bookings; `reminder` is the day before.
+// NewsKindPath What people are told about their bookings; `reminder` is the day before. `moved_by_site` and `cancelled_by_site` are said
+// instead of `moved` and `cancelled` to whom a clearing took the place: they say why, and what to do now.
 type NewsKindPath = NewsKind
 
 // PersonPath defines model for PersonPath.

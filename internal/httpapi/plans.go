@@ -5,6 +5,8 @@ import (
 
 	"github.com/google/uuid"
 
+	"jari/internal/booking"
+	"jari/internal/campaign"
 	"jari/internal/fault"
 	"jari/internal/plan"
 )
@@ -72,8 +74,12 @@ func (s *Server) ApplyPlan(ctx context.Context, r ApplyPlanRequestObject) (Apply
 	shown := s.plan(p)
 	done := func(error) {}
 	if shown.State == PlanStateReady && p.Checksum == r.Body.Checksum { // or it is refused, or was applied, anyway
+		does := []string{"bulk"}
+		if p.Kind == booking.ClearingKind { // takes places, and with them times to book
+			does = append(does, campaign.ClosesEarly)
+		}
 		done, err = s.allow(ctx, act{
-			does: []string{"bulk"}, subject: p.Campaign + "/plan/" + shown.PlanId, campaign: p.Campaign, override: r.Body.OverrideFreeze,
+			does: does, subject: p.Campaign + "/plan/" + shown.PlanId, campaign: p.Campaign, override: r.Body.OverrideFreeze,
 			request: map[string]any{"kind": p.Kind, "plan_id": shown.PlanId, "summary": p.Summary, "with": r.Body},
 		})
 		if err != nil {

@@ -294,7 +294,22 @@ func (s *Server) TurnDial(ctx context.Context, r TurnDialRequestObject) (TurnDia
 		}
 		d.Message = &[2]string{m.Ko, m.En}
 	}
+	done := func(error) {}
+	if d.State != nil && *d.State == waitingroom.Closed {
+		was, err := s.Rooms.Standing(ctx, r.Room)
+		if err != nil {
+			return nil, err
+		}
+		if was.State != waitingroom.Closed { // for good: whoever waits in it waits in vain
+			if done, err = s.allow(ctx, act{
+				does: []string{campaign.ClosesEarly}, subject: r.Room, campaign: was.Campaign, request: r.Body, tonight: true,
+			}); err != nil {
+				return nil, err
+			}
+		}
+	}
 	now, err := s.Rooms.Turn(ctx, r.Room, d, waitingroom.Actor{By: keyOf(ctx).ID})
+	done(err)
 	if err != nil {
 		return nil, err
 	}

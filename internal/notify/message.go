@@ -18,6 +18,25 @@ const (
 	Reminder  Kind = "reminder" // the day before
 )
 
+// Words of their own for people whose place was taken away: a closed site, or fewer places. What they are sent is a message of
+// the kind Moved or Cancelled all the same, once, and untrue when such a message is.
+const (
+	MovedBySite     Kind = "moved_by_site"
+	CancelledBySite Kind = "cancelled_by_site"
+)
+
+// BySite are the words for news of a kind where its cause is that a place was taken away.
+func BySite(k Kind) Kind {
+	switch k {
+	case Moved:
+		return MovedBySite
+	case Cancelled:
+		return CancelledBySite
+	case Code, Booked, Reminder, MovedBySite, CancelledBySite:
+	}
+	return k
+}
+
 // Message is a text to a phone. To and Text are personal data and never logged.
 type Message struct {
 	// Subject names what the message is about; a second message about it is not made.

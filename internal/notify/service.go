@@ -71,7 +71,7 @@ func priorityOf(k Kind) int {
 		return priorityCodes
 	case Reminder:
 		return priorityReminders
-	case Booked, Moved, Cancelled:
+	case Booked, Moved, Cancelled, MovedBySite, CancelledBySite:
 	}
 	return priorityNews
 }

@@ -40,8 +40,9 @@ func (s *Service) Alternatives(_ context.Context, c *campaign.Campaign, wanted P
 	if b == nil {
 		return nil
 	}
+	now := s.clock.Now()
 	w := wish{
-		Place: wanted, campaign: c, wave: wave, now: s.clock.Now(),
+		Place: wanted, campaign: c, now: now, fits: func(a Available) bool { return a.Admits(wave, now) },
 		from: civil.Midnight(from, c.Location), to: civil.Midnight(civil.AddDays(to, 1), c.Location),
 	}
 	found := sh.nearest(b, wanted.Site, w, alternativesHere)
@@ -66,17 +67,22 @@ func (s *Service) Alternatives(_ context.Context, c *campaign.Campaign, wanted P
 	return found
 }
 
-// Room are the slots with room at a site that somebody may have instead of another, between two days, the nearest in time
-// first; those that a live hold keeps aren't free. It asks no store.
-func (s *Service) Room(c *campaign.Campaign, site string, instead Place, from, to civil.Date, most int) []Available {
+// Room is the slot with room at a site, between two days, that is the nearest in time to another one, among those that fit;
+// places that a live hold keeps aren't free. fits is asked while no slot changes: it must be quick and ask nothing of the
+// service. No store is asked.
+func (s *Service) Room(c *campaign.Campaign, site string, instead Place, from, to civil.Date, fits func(Available) bool) (Place, bool) {
 	sh, b := s.shown(c.ID)
 	if b == nil {
-		return nil
+		return Place{}, false
 	}
-	return sh.nearest(b, site, wish{
-		Place: instead, campaign: c, now: s.clock.Now(),
+	found := sh.nearest(b, site, wish{
+		Place: instead, campaign: c, now: s.clock.Now(), fits: fits,
 		from: civil.Midnight(from, c.Location), to: civil.Midnight(civil.AddDays(to, 1), c.Location),
-	}, most)
+	}, 1)
+	if len(found) == 0 {
+		return Place{}, false
+	}
+	return found[0].Place, true
 }
 
 // Near are the other sites of a site's region, the nearest first; those without a position come last.
@@ -112,7 +118,7 @@ func (s *Service) SlotsOf(c *campaign.Campaign, site string, day civil.Date) []P
 type wish struct {
 	Place
 	campaign *campaign.Campaign
-	wave     string // that admits whoever asks
+	fits     func(Available) bool // whether it is one for whoever asks
 	now      time.Time
 	from, to time.Time
 }
@@ -125,14 +131,14 @@ func (sh *shelf) nearest(b *board, site string, w wish, most int) []Available {
 	far := func(a Available) time.Duration { return a.StartsAt.Sub(w.StartsAt).Abs() }
 	for _, p := range b.directory.between(b.directory.at(site), w.from, w.to) {
 		a := Available{Place: b.directory.place(int(p)), Remaining: b.rows[p].remaining()}
-		if a.Remaining == 0 || a.ID == w.ID || !w.now.Before(w.campaign.BookUntil(a.StartsAt)) || !a.Admits(w.wave, w.now) {
+		if a.Remaining == 0 || a.ID == w.ID || !w.now.Before(w.campaign.BookUntil(a.StartsAt)) {
 			continue
 		}
 		i := len(found)
 		for i > 0 && far(a) < far(found[i-1]) {
 			i--
 		}
-		if i < most {
+		if i < most && w.fits(a) { // asked last: it may cost more than the rest
 			found = slices.Insert(found, i, a)
 			found = found[:min(most, len(found))]
 		}

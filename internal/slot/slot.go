@@ -22,6 +22,14 @@ func (p Place) Admits(wave string, now time.Time) bool {
 	return p.Cohort == "" || p.Cohort == wave || !p.SharedAt.IsZero() && !now.Before(p.SharedAt)
 }
 
+// KeptFor is the wave whose people alone may have the slot at an instant of shown time, or empty.
+func (p Place) KeptFor(now time.Time) string {
+	if p.Admits("", now) {
+		return ""
+	}
+	return p.Cohort
+}
+
 // State is whether a slot may be held.
 type State string
 

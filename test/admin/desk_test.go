@@ -282,3 +282,50 @@ func TestWhatTheDeskMayDoIsPublic(t *testing.T) {
 		t.Errorf("a refusal changed %s", change)
 	}
 }
+
+// A booking that the desk made counts where it is, whoever moved it there: what may not be booked in one place can't be booked in
+// another and moved.
+func TestADeskBookingThatMovesCountsWhereItIs(t *testing.T) {
+	t.Parallel()
+	d := newTelephone(t)
+	here, there := d.Slots(t, jaritest.SiteOfOne, theDay), d.Slots(t, jaritest.SiteOfFew, theDay) // one of two, three of six are the desk's
+	booked := func(r jaritest.Response) string {
+		t.Helper()
+		var b httpapi.StaffBooking
+		r.Want(t, http.StatusCreated).Into(t, &b)
+		return b.BookingId
+	}
+	first, firstID := d.caller(t, "가하나")
+	_, second := d.caller(t, "가둘이")
+	mine := booked(d.book(t, firstID, here[0].ID))
+	theirs := booked(d.book(t, second, there[0].ID))
+	d.book(t, second, here[1].ID, "replaces", theirs).Want(t, http.StatusConflict, fault.CodeDeskShare)
+	theirs = booked(d.book(t, second, there[1].ID, "replaces", theirs)) // within the site's day it is the same share
+
+	// At home they move it like everybody; now it is of the other site's share.
+	first.Verify(t)
+	first.Admit(t)
+	first.MustBook(t, there[0].ID, "replaces", mine)
+	booked(d.book(t, second, here[1].ID, "replaces", theirs))
+	for _, name := range []string{"가세찌", "가네찌"} {
+		_, id := d.caller(t, name)
+		booked(d.book(t, id, there[1].ID))
+	}
+	_, late := d.caller(t, "가다섯")
+	d.book(t, late, there[0].ID).Want(t, http.StatusConflict, fault.CodeDeskShare)
+	d.book(t, late, here[0].ID).Want(t, http.StatusConflict, fault.CodeDeskShare)
+
+	// A clearing asks nobody's share, and what it moves counts where it is.
+	d.CatchUp(t)
+	editor := d.AdminKey(t, "editor")
+	applies(t, d.Server, editor, clearing(t, d.Server, editor, map[string]any{"site_id": jaritest.SiteOfOne, "date": theDay, "move_to": "site"})).
+		Want(t, http.StatusOK)
+	d.CatchUp(t)
+	next := d.Slots(t, jaritest.SiteOfOne, "2021-08-03")
+	d.book(t, late, next[1].ID).Want(t, http.StatusConflict, fault.CodeDeskShare)
+	// What a person booked themself is theirs to have moved: it never was the desk's.
+	self := d.NewCitizen(t, bornE3)
+	b := self.MustBook(t, d.Slot(t, jaritest.SiteOfMany, theDay))
+	booked(d.book(t, self.PersonID(t), next[1].ID, "replaces", b.BookingId))
+	d.CheckBooks(t)
+}

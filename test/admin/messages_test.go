@@ -28,7 +28,7 @@ func TestACampaignHasItsOwnWords(t *testing.T) {
 		return said
 	}
 	before := list()
-	if len(before) != 8 || before["booked ko"].Own || !strings.Contains(before["booked ko"].Text, "{reference}") {
+	if len(before) != 12 || before["booked ko"].Own || !strings.Contains(before["booked ko"].Text, "{reference}") {
 		t.Fatalf("%+v", before)
 	}
 	const own = "{title} {date} {time} {reference} 주차장이 없습니다"

@@ -69,6 +69,15 @@ func checkService(root string, project *types.Project, s types.ServiceConfig, kn
 		if _, err := os.Stat(filepath.Join(s.Build.Context, s.Build.Dockerfile)); err != nil {
 			refuse("build: %s isn't there", relative(root, filepath.Join(s.Build.Context, s.Build.Dockerfile)))
 		}
+		if s.Build.Target != "" {
+			stage, there := stagesOf(root)[strings.ToLower(s.Build.Target)]
+			if !there || !runs(stage) {
+				refuse("build: %s has no stage %s with an ENTRYPOINT", dockerfile, s.Build.Target)
+			}
+			if err := dumps(stage.BaseName, project.Services["postgres"].Image); err != nil {
+				refuse("build: the stage %s %v", s.Build.Target, err)
+			}
+		}
 	}
 	for _, v := range s.Volumes {
 		if v.Type != types.VolumeTypeBind {

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -49,6 +50,9 @@ func checkDockerfile(root string) (faults []string) {
 	}
 	known := map[string]bool{}
 	for i, stage := range stages {
+		if i == len(stages)-1 || runs(stage) {
+			faults = append(faults, checkRun(stage)...)
+		}
 		line := stage.Location[0].Start.Line
 		if !known[strings.ToLower(stage.BaseName)] && stage.BaseName != "scratch" {
 			if err := pinned(stage.BaseName); err != nil {
@@ -80,11 +84,64 @@ func checkDockerfile(root string) (faults []string) {
 		}
 		known[strconv.Itoa(i)] = true
 	}
-	return append(faults, checkFinal(stages[len(stages)-1])...)
+	return faults
 }
 
-// checkFinal looks at the stage that becomes the image.
-func checkFinal(stage instructions.Stage) (faults []string) {
+// runs tells whether a stage is an image that somebody starts, by its name as a target, and not only a step on the way.
+func runs(stage instructions.Stage) bool {
+	return slices.ContainsFunc(stage.Commands, func(c instructions.Command) bool {
+		_, entry := c.(*instructions.EntrypointCommand)
+		return entry
+	})
+}
+
+// stagesOf are the stages of a Dockerfile by name, or nothing where it can't be read, which checkDockerfile says.
+func stagesOf(root string) map[string]instructions.Stage {
+	named := map[string]instructions.Stage{}
+	file, err := os.DirFS(root).Open(dockerfile)
+	if err != nil {
+		return named
+	}
+	defer func() { _ = file.Close() }()
+	parsed, err := parser.Parse(file)
+	if err != nil {
+		return named
+	}
+	stages, _, err := instructions.Parse(parsed.AST, nil)
+	if err != nil {
+		return named
+	}
+	for _, stage := range stages {
+		named[strings.ToLower(stage.Name)] = stage
+	}
+	return named
+}
+
+var postgresImage = regexp.MustCompile(`^postgres:([0-9]+)\.([0-9]+)`)
+
+// dumps tells why the Postgres programs of an image can't copy a server of another one: they must not be older.
+func dumps(image, server string) error {
+	has, needs := postgresImage.FindStringSubmatch(image), postgresImage.FindStringSubmatch(server)
+	if has == nil || needs == nil {
+		return nil
+	}
+	number := func(m []string) int {
+		major, _ := strconv.Atoi(m[1]) // Digits, by the pattern.
+		minor, _ := strconv.Atoi(m[2])
+		return major*1000 + minor
+	}
+	if number(has) < number(needs) {
+		return fmt.Errorf("is of %s, older than the server's %s: pg_dump refuses that", image, server)
+	}
+	return nil
+}
+
+// checkRun looks at a stage that becomes an image.
+func checkRun(stage instructions.Stage) (faults []string) {
+	name := "the final stage"
+	if stage.Name != "" {
+		name = "the stage " + stage.Name
+	}
 	refuse := func(format string, args ...any) {
 		faults = append(faults, fmt.Sprintf("%s:%d: ", dockerfile, stage.Location[0].Start.Line)+fmt.Sprintf(format, args...))
 	}
@@ -99,10 +156,10 @@ func checkFinal(stage instructions.Stage) (faults []string) {
 	}
 	id, _, _ := strings.Cut(user, ":")
 	if n, err := strconv.Atoi(id); err != nil || n == 0 {
-		refuse("the final stage runs as %q: USER must be a number other than 0", user)
+		refuse("%s runs as %q: USER must be a number other than 0", name, user)
 	}
 	if !entry {
-		refuse("the final stage has no ENTRYPOINT in the form of a list: a shell would swallow the signal to stop")
+		refuse("%s has no ENTRYPOINT in the form of a list: a shell would swallow the signal to stop", name)
 	}
 	return faults
 }

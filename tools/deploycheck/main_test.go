@@ -34,21 +34,24 @@ func TestItSaysHowItIsAsked(t *testing.T) {
 // Every rule is seen red once, on a copy with one thing broken. A rule that nothing breaks checks nothing.
 func TestEachBrokenFileIsSeen(t *testing.T) {
 	const ignore, compose = dockerignore, composeFile
+	const lastUser = "USER 65532:65532\n# The API."
 	cases := []struct {
 		name, file, old, new, want string
 	}{
 		{"an instruction that doesn't exist", dockerfile, "WORKDIR /src", "WORKDIRECTORY /src", "unknown instruction"},
-		{"root", dockerfile, "USER 65532:65532", "USER 0", `runs as "0"`},
-		{"a user by name", dockerfile, "USER 65532:65532", "USER nobody", `runs as "nobody"`},
-		{"no user", dockerfile, "USER 65532:65532", "", `runs as ""`},
+		{"root", dockerfile, lastUser, "USER 0\n# The API.", `the final stage runs as "0"`},
+		{"a user by name", dockerfile, lastUser, "USER nobody\n# The API.", `runs as "nobody"`},
+		{"no user", dockerfile, lastUser, "# The API.", `runs as ""`},
 		{"an entry point for a shell", dockerfile, `ENTRYPOINT ["/jari"]`, "ENTRYPOINT /jari", "no ENTRYPOINT in the form of a list"},
 		{"no entry point", dockerfile, `ENTRYPOINT ["/jari"]`, "", "no ENTRYPOINT"},
-		{"a stage that isn't there", dockerfile, "COPY --from=build /out/jari", "COPY --from=builder /out/jari", "--from=builder: no stage"},
+		{"a stage that isn't there", dockerfile, "COPY --from=build /out/jari /jari", "COPY --from=builder /out/jari /jari", "--from=builder: no stage"},
 		{"a base without a version", dockerfile, "golang:1.26.8-bookworm AS", "golang:bookworm AS", "isn't a version"},
 		{"the latest base", dockerfile, "golang:1.26.8-bookworm AS", "golang:latest AS", "latest is a different image"},
 		{"a base without a tag", dockerfile, "golang:1.26.8-bookworm AS", "golang AS", "needs a version"},
 		{"a base that is too old", dockerfile, "golang:1.26.8-bookworm AS", "golang:1.9.7-bookworm AS", "older than go.mod"},
 		{"a source that isn't there", dockerfile, "COPY . .", "COPY cmds ./cmds", "COPY cmds: the file isn't there"},
+		{"a target that runs as root", dockerfile, "USER 65532:65532\nENTRYPOINT", "ENTRYPOINT", `the stage backup runs as ""`},
+		{"a target for a shell", dockerfile, `["/usr/local/bin/jari"]`, "/usr/local/bin/jari", "the stage backup has no ENTRYPOINT"},
 		{"no Dockerfile", dockerfile, "", "", "Dockerfile: "},
 
 		{"secrets that reach the builder", ignore, "*\n!go.mod", "!go.mod", ".jari/dev/keys.env through"},
@@ -58,13 +61,16 @@ func TestEachBrokenFileIsSeen(t *testing.T) {
 		{"what isn't YAML", compose, "services:", "services: [", "docker-compose.yml: "},
 		{"a key that isn't in the schema", compose, "    stop_signal:", "    stop_signals:", "stop_signals"},
 		{"a value of the wrong type", compose, "      retries: 12", "      retries: twelve", "retries"},
-		{"a variable without a default", compose, ":-development-only}@", "}@", "POSTGRES_PASSWORD"},
+		{"a variable without a default", compose, ":-development-only}@postgres:5432/jari?sslmode=disable\n      JARI_REDIS", "}@postgres:5432/jari?sslmode=disable\n      JARI_REDIS", "POSTGRES_PASSWORD"},
 		{"a network that isn't declared", compose, "networks: [stores, edge]", "networks: [stores, outside]", "outside"},
-		{"a service that isn't there", compose, "postgres: {condition", "postgresql: {condition", "postgresql"},
+		{"a service that isn't there", compose, "postgres: {condition: service_healthy}\n      redis", "postgresql: {condition: service_healthy}\n      redis", "postgresql"},
 		{"a version, which compose stopped reading", compose, "name: jari\n", "name: jari\nversion: '3'\n", "version"},
 		{"a variable that the configuration doesn't know", compose, "JARI_REDIS_URL:", "JARI_REDIS_ADDRESS:", "no JARI_REDIS_ADDRESS"},
 		{"a mount that isn't there", compose, "./deploy/nginx:", "./deploy/nginxx:", "mounts deploy/nginxx"},
 		{"a build that isn't there", compose, "build: .", "build: ./image", "image/Dockerfile isn't there"},
+		{"a target that isn't there", compose, "target: backup", "target: backups", "no stage backups"},
+		{"a target that nothing starts", compose, "target: backup", "target: build", "no stage build with"},
+		{"a copy by older programs", compose, "postgres:15.14-bookworm", "postgres:16.4-bookworm", "older than the server's postgres:16.4"},
 		{"the latest image", compose, "redis:7.2.10-alpine\n    #", "redis:latest\n    #", "latest is a different image"},
 		{"an image without a version", compose, "nginx:1.28.0-alpine\n", "nginx:alpine\n", "isn't a version"},
 		{"waiting for health that nobody checks", compose, "test: [CMD, redis-cli, ping]", "disable: true", "redis to be healthy"},
