@@ -138,7 +138,7 @@ func TestADatabaseIsRecoveredToAnInstant(t *testing.T) {
 		err := s.Pool.QueryRow(t.Context(), `SELECT pg_is_in_recovery()`).Scan(&recovering)
 		return err == nil && !recovering
 	})
-	jari(t, s.Environ(), "restore", "--recovered", instant.Format(time.RFC3339Nano), "--lost-at", lostAt.Format(time.RFC3339)).
+	jari(t, s.Environ(), "restore", "--recovered", instant.Format(time.RFC3339Nano), "--lost-at", lostAt.Format(time.RFC3339Nano)).
 		want(t, "store generation is renewed")
 	jari(t, s.Environ(), "audit", "verify", "--head", head).want(t, "are right")
 	jari(t, s.Environ(), "keys", "check").want(t, "JARI_DATA_KEYS opens")
