@@ -47,8 +47,13 @@ func (c *adminContract) run(w surroundings, arguments []string) error {
 		kong.Exit(func(code int) { exited = code }), kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 120}),
 		kong.UsageOnError(),
 	}
+	// Where the first word is a command, the others needn't be known: making all of them is most of what starting costs.
+	operations := c.operations
+	if at := slices.IndexFunc(operations, func(a *adminOperation) bool { return len(arguments) > 0 && a.name == arguments[0] }); at >= 0 {
+		operations = operations[at : at+1]
+	}
 	targets := map[string]reflect.Value{}
-	for _, a := range c.operations {
+	for _, a := range operations {
 		target := reflect.New(reflect.StructOf(a.fields()))
 		targets[a.name] = target
 		options = append(options, kong.DynamicCommand(a.name, "", "", target.Interface()))
@@ -58,7 +63,7 @@ func (c *adminContract) run(w surroundings, arguments []string) error {
 		return fmt.Errorf("preparing the commands: %w", err)
 	}
 	byName := map[string]*adminOperation{}
-	for _, a := range c.operations {
+	for _, a := range operations {
 		byName[a.name] = a
 	}
 	for _, node := range parser.Model.Children {

@@ -55,8 +55,8 @@ func (b *bureau) citizen(t *testing.T, session string, arguments ...string) stri
 	return strings.TrimSpace(b.script(t, []string{"SESSION=" + session}, "citizen.sh", append([]string{b.server.URL}, arguments...)...))
 }
 
-// The campaign of July 2021, from an empty database to a citizen with a booking, by files, scripts and curl alone. Publishing
-// needs a second person throughout.
+// The campaign of July 2021, from an empty database to citizens with bookings and a report of them, by files, scripts and curl
+// alone. Publishing needs a second person throughout.
 func TestJuly2021IsSetUpByFilesAndTheCommandLine(t *testing.T) {
 	t.Parallel()
 	root, err := storetest.ModuleRoot()
@@ -72,14 +72,20 @@ func TestJuly2021IsSetUpByFilesAndTheCommandLine(t *testing.T) {
 		"JARI_CLOCK_OFFSET="+time.Until(s.Clock.Now()).String())}
 
 	said := b.script(t, nil, "setup.sh")
-	for _, want := range []string{"sites.import", "456 created", "july-2021.evening", "approval.approve"} {
+	for _, want := range []string{
+		"sites.import", "slots.generate", "slots.import", "list.sign_off", "campaign.publish", "july-2021.evening", "approval.approve",
+	} {
 		if !strings.Contains(said, want) {
 			t.Errorf("setting up doesn't say %q:\n%s", want, said)
 		}
 	}
-	for _, wave := range []string{"T9", "T0", "T1", "T2", "T3", "T4", "T5", "T6", "T7", "T8"} {
-		if said := b.script(t, nil, "wave.sh", wave); !strings.Contains(said, wave+" 2021-08-") || !strings.Contains(said, "day ends in") {
-			t.Errorf("adding %s doesn't say who gains it:\n%s", wave, said)
+	// One cohort, and then those of the nights after it.
+	for _, waves := range [][]string{{"T9"}, {"T0", "T1", "T2", "T3", "T4", "T5", "T6", "T7", "T8"}} {
+		said := b.script(t, nil, "wave.sh", waves...)
+		for _, wave := range waves {
+			if !strings.Contains(said, wave+" 2021-08-") || !strings.Contains(said, "day ends in") {
+				t.Errorf("adding %s doesn't say who gains it:\n%s", wave, said)
+			}
 		}
 	}
 
@@ -87,6 +93,10 @@ func TestJuly2021IsSetUpByFilesAndTheCommandLine(t *testing.T) {
 	e3 := b.citizen(t, "", "verify", "김하나", "1964-05-05", "01012345678")
 	if got := b.citizen(t, e3, "book", "july-2021", "clinic", "2021-07-27"); !reference.MatchString(got) {
 		t.Errorf("a citizen of E3 has %q", got)
+	}
+	listed := b.citizen(t, "", "verify", "정넷", "2003-02-05", "01012345671")
+	if got := b.citizen(t, listed, "book", "july-2021", "hall", "2021-07-31"); !reference.MatchString(got) {
+		t.Errorf("a citizen on the list has %q", got)
 	}
 	f1 := b.citizen(t, "", "verify", "이둘", "1967-03-09", "01012345679")
 	b.citizen(t, f1, "register", "july-2021.evening")
@@ -115,6 +125,13 @@ func TestJuly2021IsSetUpByFilesAndTheCommandLine(t *testing.T) {
 	t9 := b.citizen(t, "", "verify", "박아홉", "1980-01-19", "01012345670")
 	if got := b.citizen(t, t9, "book", "july-2021", "hall", "2021-08-26"); !reference.MatchString(got) {
 		t.Errorf("a citizen of T9 has %q", got)
+	}
+	s.CatchUp(t)
+	said = b.script(t, nil, "report.sh", "2021-07-27", "2021-08-26")
+	for _, want := range []string{"hall", "clinic", "2021-07-27,", "booked"} {
+		if !strings.Contains(said, want) {
+			t.Errorf("the report doesn't say %q:\n%s", want, said)
+		}
 	}
 	s.CheckBooks(t)
 }

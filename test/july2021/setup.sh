@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Sets the campaign up on a server that has nothing. Needs JARI_ADMIN_URL, OFFICE (a folder for keys, readable by nobody else), and
-# for the very first key and the slots the database: JARI_ENV and JARI_POSTGRES_URL.
+# for the very first key the database: JARI_ENV and JARI_POSTGRES_URL.
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 echo "== keys"
@@ -11,22 +11,23 @@ for who in publisher-1:publisher publisher-2:publisher editor:editor operator-1:
 done
 as owner keys
 
-echo "== the rules, first as a dry run"
+echo "== the rules: a draft, a look at what it would do, and published by two people"
 cp "$here/campaign.yaml" "$OFFICE/campaign.yaml"
 "$JARI" campaign check "$OFFICE/campaign.yaml" --today 2021-07-14
-as editor check-campaign "$campaign" --file "$OFFICE/campaign.yaml" --json | grep -q '"publishable":true'
-second publisher-1 publish-version "$campaign" --document "$OFFICE/campaign.yaml"
+draft "$OFFICE/campaign.yaml"
+publish_draft
 in_effect 1
 
 echo "== sites: tried, looked at, and applied as they were shown"
 as editor import-sites "$campaign" --file "$here/sites.csv" --json >"$OFFICE/plan"
-plan=$(said plan_id <"$OFFICE/plan") checksum=$(said checksum <"$OFFICE/plan")
-as editor plan "$plan"
-as editor plan-rows "$plan" --all
-[ "$checksum" = "$(sha256sum "$here/sites.csv" | cut -d ' ' -f 1)" ]
-second editor apply-plan "$plan" --checksum "$checksum" --reason "the sites of the campaign"
+[ "$(said checksum <"$OFFICE/plan")" = "$(sha256sum "$here/sites.csv" | cut -d ' ' -f 1)" ]
+applied "the sites of the campaign"
 
 . "$here/slots.sh"
+
+echo "== who is entitled by name: imported by one person, signed off by another"
+as editor import-list examinees --file "$here/list.csv" --json >"$OFFICE/import"
+as publisher-1 sign-off-list examinees "$(said import_id <"$OFFICE/import")" --checksum "$(said checksum <"$OFFICE/import")"
 
 echo "== what people are told"
 as editor preview-message-texts "$campaign" booked --file "$here/texts/preview.yaml"

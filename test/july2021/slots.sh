@@ -1,9 +1,9 @@
-# Slots from weekly templates: the files are published by the command that needs the database. The rules stay as they are.
+# Slots from weekly templates, and single ones from a list. Each is a plan, which is looked at and applied as it was shown.
 echo "== slots"
-cp "$here/sites.csv" "$here/slots.yaml" "$OFFICE/"
-{
-	cat "$here/campaign.yaml"
-	echo "sites: sites.csv"
-	echo "slots: slots.yaml"
-} >"$OFFICE/with-slots.yaml"
-"$JARI" campaign publish "$OFFICE/with-slots.yaml"
+for template in slots-hall slots-clinics; do
+	as editor generate-slots "$campaign" --file "$here/$template.yaml" --json >"$OFFICE/plan"
+	applied "$template"
+done
+as editor import-slots "$campaign" --file "$here/slots.csv" --json >"$OFFICE/plan"
+[ "$(said checksum <"$OFFICE/plan")" = "$(sha256sum "$here/slots.csv" | cut -d ' ' -f 1)" ]
+applied "single slots"
