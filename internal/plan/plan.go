@@ -103,7 +103,7 @@ func (p Plan) StateAt(now time.Time) State {
 type Stored struct {
 	Plan
 	Payload []byte
-	// Progress notes how much is done, at most twice a second; call it as often as you like.
+	// Progress notes how much is done; call it as often as you like.
 	Progress func(done int)
 }
 

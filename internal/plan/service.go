@@ -8,6 +8,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -259,14 +261,14 @@ func (s *Service) remove(ctx context.Context, tx pgx.Tx, plans []Plan) error {
 	return nil
 }
 
-// tellEvery is how often progress is written at most.
+// tellEvery is how often progress is written.
 const tellEvery = 500 * time.Millisecond
 
-// progress returns how to note how far something has come, on connections of its own, so that others see it before the
-// transaction ends; and what takes the note away. It is best effort: nobody waits for it in vain for long.
+// progress returns how to note how far something has come, and what takes the note away. It is written on connections of its
+// own, so that others see it before the transaction ends; also while one long statement runs, so that who looks sees that it is
+// still worked on. It is best effort: nobody waits for it, but at the end for what is on its way.
 func (s *Service) progress(ctx context.Context, id uuid.UUID, kind, campaign, doing string) (tell func(done int), ended func()) {
 	ctx = context.WithoutCancel(ctx)
-	var told time.Time
 	exec := func(sql string, args ...any) {
 		ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 		defer cancel()
@@ -274,22 +276,29 @@ func (s *Service) progress(ctx context.Context, id uuid.UUID, kind, campaign, do
 			s.log.Debug("progress can't be noted", "error", err)
 		}
 	}
-	started := s.clock.Real()
-	tell = func(done int) {
-		now := s.clock.Real()
-		// What is over at once needs no note.
-		if now.Sub(started) < tellEvery || now.Sub(told) < tellEvery {
-			return
+	var done atomic.Int64
+	var writing sync.WaitGroup
+	over := make(chan struct{})
+	writing.Go(func() {
+		tick := time.NewTicker(tellEvery)
+		defer tick.Stop()
+		for told := false; ; told = true {
+			select {
+			case <-over:
+				if told { // what is over at once needed no note
+					exec(`DELETE FROM plan_progress WHERE plan_id = $1`, id)
+				}
+				return
+			case <-tick.C:
+			}
+			exec(`INSERT INTO plan_progress (plan_id, kind, campaign_id, doing, done, updated_at) VALUES ($1, $2, $3, $4, $5, $6)
+				ON CONFLICT (plan_id) DO UPDATE SET doing = excluded.doing, done = excluded.done, updated_at = excluded.updated_at`,
+				id, kind, campaign, doing, done.Load(), s.clock.Real())
 		}
-		told = now
-		exec(`INSERT INTO plan_progress (plan_id, kind, campaign_id, doing, done, updated_at) VALUES ($1, $2, $3, $4, $5, $6)
-			ON CONFLICT (plan_id) DO UPDATE SET doing = excluded.doing, done = excluded.done, updated_at = excluded.updated_at`,
-			id, kind, campaign, doing, done, now)
-	}
-	return tell, func() {
-		if !told.IsZero() {
-			exec(`DELETE FROM plan_progress WHERE plan_id = $1`, id)
-		}
+	})
+	return func(n int) { done.Store(int64(n)) }, func() {
+		close(over)
+		writing.Wait()
 	}
 }
 

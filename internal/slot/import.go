@@ -189,9 +189,8 @@ func (s *Service) Import(ctx context.Context, plans *plan.Service, by staff.Key,
 			}
 			give := func(to *stager) error {
 				return file.Read(importColumns, func(r table.Row) error {
-					if m.Source.Lines++; m.Source.Lines%progressEvery == 0 {
-						m.Progress(m.Source.Lines)
-					}
+					m.Source.Lines++
+					m.Progress(m.Source.Lines)
 					if len(r.Problems) > 0 {
 						reject(r.Line, "", strings.Join(r.Problems, "; "))
 						return nil

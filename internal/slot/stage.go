@@ -17,9 +17,6 @@ var stagedColumns = []string{
 	"plan_id", "line", "site_id", "starts_at", "ends_at", "capacity", "state", "keeps_state", "cohort", "shared_at", "outcome",
 }
 
-// progressEvery is after how many rows progress is noted.
-const progressEvery = 1000
-
 // stager takes the slots that a plan wants.
 type stager struct {
 	to       *postgres.Copier
