@@ -39,7 +39,7 @@ func serveProcess(t *testing.T, s *jaritest.Server, environ []string) *process {
 	if err != nil {
 		t.Fatal(err)
 	}
-	command := exec.CommandContext(context.WithoutCancel(t.Context()), self, "serve") //nolint:gosec // the binary of this test
+	command := exec.CommandContext(context.WithoutCancel(t.Context()), self, "serve")
 	command.Env = append(append(os.Environ(), environ...), asCommand+"=yes")
 	log, err := command.StderrPipe()
 	if err != nil {

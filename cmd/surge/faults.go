@@ -154,12 +154,13 @@ func (c faultsCommand) Run(w surroundings) (err error) {
 	}
 	report := faultsReport{Revision: facts.Revision, Command: "surge " + strings.Join(os.Args[1:], " "), At: time.Now().UTC()}
 	began := time.Now()
+	var setting time.Duration
 	for _, x := range chosen {
 		want := int64(0)
 		if n := c.Cycles[x.kind]; n > 0 {
 			want = (n + kinds[x.kind] - 1) / kinds[x.kind]
 		}
-		o, err := c.play(w.ctx, r, log, x, want)
+		o, err := c.play(w.ctx, r, log, x, want, &setting)
 		if err != nil {
 			return fmt.Errorf("%s: %w", x.name, err)
 		}

@@ -14,9 +14,9 @@ import (
 	"jari/cmd/surge/rig"
 )
 
-// newLobby is the room of a cell that begins now.
-func newLobby(stage string, now time.Time) *lobby {
-	freezes := now.Add(registers).Truncate(time.Second)
+// newLobby is the room of a cell that begins now, on a machine where setting a stage has taken so long.
+func newLobby(stage string, now time.Time, setting time.Duration) *lobby {
+	freezes := now.Add(registers + max(0, setting-settled)).Truncate(time.Second)
 	return &lobby{
 		room: rig.LineID(stage), stale: staleFor, endWatch: func() {},
 		line: rig.Line{Freezes: freezes, Opens: freezes.Add(draws), Rate: roomRate, Grace: roomGrace},

@@ -29,6 +29,8 @@ const (
 	enoughBooked = guests * 7 / 8
 	// registers is from publishing to the freeze, starting the servers included, and draws from there to the opening.
 	registers, draws = 9 * time.Second, 4 * time.Second
+	// settled is how much of it setting the stage takes on a machine that has nothing else to do.
+	settled = 3 * time.Second
 	// evening is how long it takes if nothing goes wrong.
 	evening = registers + draws + guests/roomRate*time.Second + 3*time.Second
 	// takeoverWithin is the lease of a leader who is gone, and what a busy machine adds.

@@ -52,6 +52,7 @@ type theatre struct {
 	lobby    *lobby // nil unless the cell has one
 	adminKey string
 	clients  int
+	setting  time.Duration // how long setting the stage of the cell before took
 
 	mu        sync.Mutex
 	instances []*rig.Process
@@ -93,8 +94,8 @@ func (t *theatre) start(ctx context.Context, at int, environment ...string) (*ri
 }
 
 // play plays a cell: load and faults, then peace, then the judgement.
-func (c faultsCommand) play(ctx context.Context, r *rig.Rig, log *slog.Logger, which cell, want int64) (o outcome, err error) {
-	t := &theatre{cell: which, rig: r, log: log, servers: &public{}, clients: c.Clients, want: max(want, which.leastFired)}
+func (c faultsCommand) play(ctx context.Context, r *rig.Rig, log *slog.Logger, which cell, want int64, setting *time.Duration) (o outcome, err error) {
+	t := &theatre{cell: which, rig: r, log: log, servers: &public{}, clients: c.Clients, setting: *setting, want: max(want, which.leastFired)}
 	length := c.Duration
 	if which.length > 0 {
 		length = which.length
@@ -120,10 +121,12 @@ func (c faultsCommand) play(ctx context.Context, r *rig.Rig, log *slog.Logger, w
 			t.redis.Close()
 		}
 	}()
+	sets := time.Now()
 	if err := t.prepare(ctx, journal.New(file)); err != nil {
 		return o, err
 	}
 	began := time.Now()
+	*setting = began.Sub(sets)
 	if err := t.perform(ctx, length); err != nil {
 		return o, err
 	}
@@ -156,7 +159,7 @@ func (t *theatre) prepare(ctx context.Context, j *journal.Journal) (err error) {
 		ID: t.cell.name, HoldSeconds: seconds, Main: mainSlots, MainCapacity: mainCapacity, Pairs: pairs, Singles: t.cell.singles,
 	}
 	if t.cell.lobby {
-		t.lobby = newLobby(t.cell.name, time.Now())
+		t.lobby = newLobby(t.cell.name, time.Now(), t.setting)
 		stage.Pairs, stage.Line = 0, &t.lobby.line
 	}
 	if t.stage, err = t.rig.Stage(ctx, stage); err != nil {

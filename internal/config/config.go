@@ -80,7 +80,7 @@ type Config struct {
 	CrashAt         string        `env:"JARI_CRASH_AT"                            doc:"development only: the named point of the work at which this process kills itself, so that what a power cut leaves behind can be seen; see internal/crash"`
 	RulesConfirmed  time.Duration `env:"JARI_RULES_CONFIRMED"  envDefault:"5s"    doc:"how recently an instance must have confirmed the published versions to place holds"`
 	Retention       time.Duration `env:"JARI_RETENTION"        envDefault:"2160h" doc:"how long after a campaign's last slot its people stay known; jari campaign forget refuses before"`
-	SessionLifetime time.Duration `env:"JARI_SESSION_LIFETIME" envDefault:"336h"  doc:"how long a session of a person lasts"`
+	SessionLifetime time.Duration `env:"JARI_SESSION_LIFETIME" envDefault:"336h"  doc:"how long a session of a person lasts; let it be more than from the opening of a registration until its room closes, or who registered early needs a new code in the rush"`
 
 	AdmissionLifetime time.Duration `env:"JARI_ADMISSION_LIFETIME" envDefault:"30m" doc:"how long an admission lasts without being used; each use renews it"`
 	AdmissionLongest  time.Duration `env:"JARI_ADMISSION_LONGEST"  envDefault:"2h"  doc:"how long an admission lasts at most, however often it is used; not less than JARI_ADMISSION_LIFETIME"`
