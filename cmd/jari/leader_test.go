@@ -17,6 +17,17 @@ import (
 	"jari/test/jaritest"
 )
 
+// asCommand makes the binary of the tests the command itself, for servers that are killed.
+const asCommand = "JARI_TEST_AS_COMMAND"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(asCommand) != "" {
+		main()
+		os.Exit(0)
+	}
+	os.Exit(m.Run())
+}
+
 // process is a `jari serve` of its own, which can be killed.
 type process struct {
 	*jaritest.Server // as asked at its address
