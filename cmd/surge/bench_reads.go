@@ -253,7 +253,7 @@ const reconcilerLease = "reconciler"
 
 // awaitDocument asks until the server knows its slots.
 func awaitDocument(ctx context.Context, c *load.Conn, path string) error {
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, 3*time.Minute)
 	defer cancel()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()

@@ -175,7 +175,7 @@ func (b *room) rounds(ctx context.Context) error {
 
 // awaitOpen waits until the room shows that it is open.
 func (b *room) awaitOpen(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, 3*time.Minute)
 	defer cancel()
 	conns, err := load.Dial(b.server.URL, 1, b.Client)
 	if err != nil {

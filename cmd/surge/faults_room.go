@@ -34,7 +34,7 @@ const (
 	// evening is how long it takes if nothing goes wrong.
 	evening = registers + draws + guests/roomRate*time.Second + 3*time.Second
 	// takeoverWithin is the lease of a leader who is gone, and what a busy machine adds.
-	takeoverWithin = postgres.LeaseTerm + 2*time.Second
+	takeoverWithin = postgres.LeaseTerm + 5*time.Second
 	// staleFor is by how much one server may be behind the other: it looks about three times a second.
 	staleFor = 2 * time.Second
 	// frozenFor is how long a leader that vanishes is away, beyond being replaced.

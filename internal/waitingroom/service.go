@@ -185,6 +185,7 @@ func histories(past []Served, since int64) (calls, late History) {
 	if len(past) == 0 || past[0].Second >= since { // from the beginning, when nobody was called
 		past = slices.Insert(past, 0, Served{})
 	}
+	calls, late = make(History, 0, len(past)), make(History, 0, len(past))
 	for _, p := range past {
 		at := openTime(p.Second * 1000)
 		if n := len(calls); n == 0 || calls[n-1].Serving < p.Serving {

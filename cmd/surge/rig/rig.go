@@ -210,7 +210,7 @@ func (r *Rig) LastCheckpoint(ctx context.Context) (name string, err error) {
 }
 
 // stopWithin is how long processes and stores may take to end before they are killed.
-const stopWithin = 30 * time.Second
+const stopWithin = time.Minute
 
 // Close ends all processes, drops the database and stops the stores.
 func (r *Rig) Close(ctx context.Context) error {
