@@ -472,9 +472,9 @@ var refusals = map[fault.Code]refusal{
 	fault.CodeImportUnreadable: {ask: func(t *testing.T, s *jaritest.Server) jaritest.Request {
 		return administer(t, s, http.MethodPost, "/sites/import", jaritest.List("nothing"))
 	}},
-	fault.CodePlanOver:     {ask: applying(`UPDATE plans SET made_at = made_at - interval '2 hours', expires_at = expires_at - interval '2 hours'`)},
-	fault.CodePlanApplied:  {ask: applying(`UPDATE plans SET applied_by = 'another', applied_at = now()`)},
-	fault.CodePlanDiffers:  {ask: applying(`UPDATE plans SET checksum = repeat('0', 64)`)},
+	fault.CodePlanOver:     {ask: applying(`UPDATE plans SET made_at = made_at - interval '2 hours', expires_at = expires_at - interval '2 hours' WHERE plan_id = '{plan}'`)},
+	fault.CodePlanApplied:  {ask: applying(`UPDATE plans SET applied_by = 'another', applied_at = now() WHERE plan_id = '{plan}'`)},
+	fault.CodePlanDiffers:  {ask: applying(`UPDATE plans SET checksum = repeat('0', 64) WHERE plan_id = '{plan}'`)},
 	fault.CodePlanOutdated: {ask: applying(`UPDATE sites SET address = 'elsewhere'`)},
 	fault.CodeListNotFound: {ask: func(t *testing.T, s *jaritest.Server) jaritest.Request {
 		return jaritest.JSON(http.MethodDelete, "/admin/v1/lists/nobodys", nil).With("Authorization", "Bearer "+s.AdminKey(t, "editor"))
@@ -573,14 +573,14 @@ func administer(t *testing.T, s *jaritest.Server, method, rest string, body any)
 	return jaritest.JSON(method, "/admin/v1/campaigns/"+s.Campaign+rest, body).With("Authorization", "Bearer "+s.AdminKey(t, "publisher"))
 }
 
-// applying is a request to apply a plan, after something was done to it.
+// applying is a request to apply a plan, after something was done to {plan}.
 func applying(statement string) func(*testing.T, *jaritest.Server) jaritest.Request {
 	return func(t *testing.T, s *jaritest.Server) jaritest.Request {
 		t.Helper()
 		try := administer(t, s, http.MethodPost, "/sites/import", jaritest.List("site_id,region,name,address,wheelchair\none,seoul,x,y,no\n"))
 		var p httpapi.Plan
 		s.Send(t, try).Want(t, http.StatusCreated).Into(t, &p)
-		run(t, s, statement)
+		run(t, s, strings.ReplaceAll(statement, "{plan}", p.PlanId))
 		return jaritest.JSON(http.MethodPost, "/admin/v1/plans/"+p.PlanId+"/apply", map[string]any{"checksum": p.Checksum}).
 			With("Authorization", try.Header.Get("Authorization"))
 	}
