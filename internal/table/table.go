@@ -210,6 +210,9 @@ func order(line int, heading []string, columns []Column) ([]int, error) {
 			faults = append(faults, fmt.Sprintf("column %d isn't known", place+1))
 		}
 	}
+	if len(heading) == 1 && len(columns) > 1 && strings.ContainsAny(heading[0], ";\t") {
+		faults = append([]string{"columns are separated by commas, and these seem to be by semicolons or tabs"}, faults...)
+	}
 	var names []string
 	for i, c := range columns {
 		if c.Optional {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/xuri/excelize/v2"
@@ -93,7 +94,7 @@ func TestWhatCantBeReadAsAWholeIsRefusedByLine(t *testing.T) {
 		"another heading":      {"site_id,telefon,phone,phone\na,b,c,d\n", "", "line 1: column 2 isn't known; the column phone is there twice; the column capacity is missing; the columns are site_id, phone, capacity, note (may be missing)"},
 		"too many rows":        {heading + strings.Repeat("a,b,1\n", 1001), "", "line 1002: more than 1000 rows"},
 		"only what is above":   {"# nothing", "", "line 1: column 1 isn't known; the column site_id is missing; the column phone is missing; the column capacity is missing; the columns are site_id, phone, capacity, note (may be missing)"},
-		"semicolons of Europe": {"site_id;phone;capacity\n", "", "line 1: column 1 isn't known; the column site_id is missing; the column phone is missing; the column capacity is missing; the columns are site_id, phone, capacity, note (may be missing)"},
+		"semicolons of Europe": {"site_id;phone;capacity\n", "", "line 1: columns are separated by commas, and these seem to be by semicolons or tabs; column 1 isn't known; the column site_id is missing; the column phone is missing; the column capacity is missing; the columns are site_id, phone, capacity, note (may be missing)"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -175,6 +176,43 @@ func TestASpreadsheetsNumbersAreNoTexts(t *testing.T) {
 		{7, []string{"e", "1", "", ""}, []string{"capacity isn't written in digits alone"}},
 	}
 	if d := cmp.Diff(want, rows); d != "" || f.Format != "xlsx" {
+		t.Error(d)
+	}
+}
+
+// A date that was typed into a spreadsheet is a number there, which only its format says; whoever typed it sees a date, and is told
+// of one.
+func TestADateOfASpreadsheetIsSaidToBeOne(t *testing.T) {
+	t.Parallel()
+	styled := func(f *excelize.File, cell, format string) {
+		style, err := f.NewStyle(&excelize.Style{CustomNumFmt: &format})
+		if err == nil {
+			err = f.SetCellStyle("Sheet1", cell, cell, style)
+		}
+		if err != nil {
+			t.Error(err)
+		}
+	}
+	content := spreadsheet(t, map[string]any{
+		"A1": "site_id", "B1": "phone", "C1": "capacity", "D1": "note",
+		"A2": "a", "B2": time.Date(2021, time.July, 27, 9, 0, 0, 0, time.UTC), "C2": 30, "D2": 44404,
+		"A3": "b", "B3": "1", "C3": 0.375, "D3": 44404,
+	}, func(f *excelize.File) {
+		styled(f, "C2", `[Red]0" days"`)
+		styled(f, "D2", `yyyy"년" m"월" d"일"`)
+		styled(f, "C3", "hh:mm")
+		styled(f, "D3", `0.00\d`)
+	})
+	_, rows, err := read(content, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const is = " is a date or a time of the spreadsheet and must be text: format the column as text and type it anew"
+	want := []row{
+		{2, []string{"a", "", "30", ""}, []string{"phone" + is, "note" + is}},
+		{3, []string{"b", "1", "", ""}, []string{"capacity" + is, "note is a number in the spreadsheet and must be text: leading zeros may be lost already"}},
+	}
+	if d := cmp.Diff(want, rows); d != "" {
 		t.Error(d)
 	}
 }

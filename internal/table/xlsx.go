@@ -26,7 +26,8 @@ const (
 	text
 	number
 	formula
-	other // a truth value, an error, a date
+	date  // a number that is shown as a date or a time
+	other // a truth value, an error
 )
 
 type cell struct {
@@ -39,6 +40,7 @@ type workbook struct {
 	files  map[string]*zip.File
 	shared []string
 	sheets []string // their paths, in the order of the tabs
+	dates  []bool   // by number of a cell's style: whether it shows numbers as dates or times
 }
 
 // part is an XML file of a spreadsheet, read token by token.
@@ -170,6 +172,8 @@ func (c cell) read(column Column) (value, problem string) {
 		return "", column.Name + " isn't written in digits alone"
 	case c.kind == number:
 		return "", column.Name + " is a number in the spreadsheet and must be text: leading zeros may be lost already"
+	case c.kind == date:
+		return "", column.Name + " is a date or a time of the spreadsheet and must be text: format the column as text and type it anew"
 	case c.kind == formula:
 		return "", column.Name + " is a formula and must be text"
 	}
@@ -209,7 +213,50 @@ func openWorkbook(content []byte) (*workbook, error) {
 	}); err != nil {
 		return nil, err
 	}
-	return w, w.readShared()
+	return w, errors.Join(w.readStyles(), w.readShared())
+}
+
+// readStyles finds out which styles show a number as a date: the number itself is days since 1900.
+func (w *workbook) readStyles() error {
+	const name = "xl/styles.xml"
+	if _, there := w.files[name]; !there {
+		return nil
+	}
+	own, inCells := map[string]bool{}, false // formats of the file's own, by number
+	return w.each(name, func(_ *xml.Decoder, t xml.Token) error {
+		switch t := t.(type) {
+		case xml.StartElement:
+			switch {
+			case t.Name.Local == "numFmt":
+				own[attribute(t, "numFmtId", false)] = showsDate(attribute(t, "formatCode", false))
+			case t.Name.Local == "cellXfs":
+				inCells = true
+			case t.Name.Local == "xf" && inCells && len(w.dates) < mostStyles:
+				format := attribute(t, "numFmtId", false)
+				n, err := strconv.Atoi(format)
+				w.dates = append(w.dates, own[format] || err == nil && dateFormat(n))
+			}
+		case xml.EndElement:
+			inCells = inCells && t.Name.Local != "cellXfs"
+		}
+		return nil
+	})
+}
+
+// mostStyles is as many as spreadsheets can have.
+const mostStyles = 65_536
+
+// dateFormat tells whether a format that every spreadsheet has is one of a date or a time.
+func dateFormat(n int) bool {
+	return n >= 14 && n <= 22 || n >= 27 && n <= 36 || n >= 45 && n <= 47 || n >= 50 && n <= 58
+}
+
+// unsaid is what a format shows as it stands.
+var unsaid = regexp.MustCompile(`"[^"]*"|\\.|\[[^\]]*\]`)
+
+// showsDate tells whether a format of the file's own is one of a date or a time.
+func showsDate(format string) bool {
+	return strings.ContainsAny(strings.ToLower(unsaid.ReplaceAllString(format, "")), "ymdh")
 }
 
 // readShared reads the texts that cells refer to by number.
@@ -383,7 +430,12 @@ func (w *workbook) cell(d *xml.Decoder, e xml.StartElement, next int) (c cell, a
 		return cell{}, at, nil
 	case is == "inlineStr" || is == "str":
 		return cell{text, value}, at, nil
+	case is == "d":
+		return cell{date, ""}, at, nil
 	case is == "" || is == "n":
+		if style, err := strconv.Atoi(attribute(e, "s", false)); err == nil && style >= 0 && style < len(w.dates) && w.dates[style] {
+			return cell{date, ""}, at, nil
+		}
 		return cell{number, value}, at, nil
 	}
 	return cell{other, ""}, at, nil
