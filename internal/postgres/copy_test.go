@@ -113,7 +113,7 @@ func TestACopyIsWholeOrNothing(t *testing.T) {
 							return fmt.Errorf("row %d: %w", i, err)
 						}
 						to.UUID(uuid.Nil)
-						to.Int(int32(i)) //nolint:gosec // small
+						to.Int(int32(i))
 						if i == c.null {
 							to.Null()
 						} else {

@@ -63,7 +63,7 @@ func newListReader(c *campaign.Campaign, sites []campaign.Site) *listReader {
 	}
 	for n, site := range sites {
 		l.sites = append(l.sites, site.ID)
-		l.numbers[site.ID] = int32(n) //nolint:gosec // bounded by the sites of a campaign
+		l.numbers[site.ID] = int32(n)
 	}
 	return l
 }
@@ -161,7 +161,7 @@ func cohortOf(c *campaign.Campaign, text string) (int32, error) {
 	}
 	for i, wave := range c.Waves {
 		if wave.ID == text {
-			return int32(i + 1), nil //nolint:gosec // bounded by the waves of a campaign
+			return int32(i + 1), nil
 		}
 	}
 	return 0, errNoCohort
