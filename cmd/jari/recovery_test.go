@@ -95,7 +95,8 @@ func TestADatabaseIsRecoveredToAnInstant(t *testing.T) {
 	if err := os.Mkdir(archive, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Chmod(archive, 0o777); err != nil { //nolint:gosec // the stores' own user writes there
+	// The stores' own user writes there.
+	if err := os.Chmod(archive, 0o777); err != nil {
 		t.Fatal(err)
 	}
 	stores := storetest.Private(t, localstores.Options{PostgresSettings: archiving(t, archive)})

@@ -30,10 +30,10 @@ func tells(method, rest string, body any, ok int) func(*testing.T, *jaritest.Ser
 }
 
 // applied is the applying of a plan that somebody makes.
-func applied(make func(*testing.T, *jaritest.Server, string) jaritest.Response) func(*testing.T, *jaritest.Server, string) (func(string) jaritest.Response, int) {
+func applied(try func(*testing.T, *jaritest.Server, string) jaritest.Response) func(*testing.T, *jaritest.Server, string) (func(string) jaritest.Response, int) {
 	return func(t *testing.T, s *jaritest.Server, role string) (func(string) jaritest.Response, int) {
 		t.Helper()
-		p := tried(t, make(t, s, s.AdminKey(t, role)))
+		p := tried(t, try(t, s, s.AdminKey(t, role)))
 		return func(key string) jaritest.Response { return apply(t, s, key, p) }, http.StatusOK
 	}
 }
@@ -104,10 +104,14 @@ var everyCautiousAct = []cautious{
 			return drafting(t, s, key, http.MethodPost, "/publish", tag, nil)
 		}, http.StatusCreated
 	}},
-	{"an earlier version again", []string{"publish", "close_early"}, "publisher",
-		tells(http.MethodPost, "{campaign}/versions/1/rollback", nil, http.StatusCreated)},
-	{"a room that is closed for good", []string{"close_early"}, "operator",
-		tells(http.MethodPatch, "/admin/v1/rooms/small-2021.evening", map[string]any{"state": "closed"}, http.StatusOK)},
+	{
+		"an earlier version again", []string{"publish", "close_early"}, "publisher",
+		tells(http.MethodPost, "{campaign}/versions/1/rollback", nil, http.StatusCreated),
+	},
+	{
+		"a room that is closed for good", []string{"close_early"}, "operator",
+		tells(http.MethodPatch, "/admin/v1/rooms/small-2021.evening", map[string]any{"state": "closed"}, http.StatusOK),
+	},
 }
 
 // Each act × each setting: exactly those acts wait for another person that the setting means, nothing is done until somebody else
