@@ -43,6 +43,8 @@ func (p *adminPrinter) answer(answer *http.Response) error {
 		return p.save(answer.Body)
 	case kind == streamKind:
 		return p.stream(answer.Body)
+	case kind != jsonKind && !strings.HasPrefix(kind, "text/") && isTerminal(p.w.out):
+		return fmt.Errorf("the answer is a file (%s), and this is a terminal; --out FILE keeps it", kind)
 	case kind == jsonKind && p.json, kind != jsonKind:
 		if _, err := io.Copy(p.w.out, answer.Body); err != nil {
 			return unanswered{fmt.Errorf("reading the answer: %w", err)}
@@ -54,6 +56,20 @@ func (p *adminPrinter) answer(answer *http.Response) error {
 		return err
 	}
 	return p.value(value, p.operation.answer)
+}
+
+// isTerminal tells whether somebody looks at what is written.
+func isTerminal(out io.Writer) bool {
+	f, ok := out.(*os.File)
+	if !ok {
+		return false
+	}
+	is, err := f.Stat()
+	if err != nil || is.Mode()&os.ModeCharDevice == 0 {
+		return false
+	}
+	nowhere, err := os.Stat(os.DevNull)
+	return err != nil || !os.SameFile(is, nowhere)
 }
 
 // save writes an answer into a new file that only its owner reads: it can be a list of people. What breaks off leaves none.
