@@ -54,7 +54,7 @@ func TestTheNightIsWatchedUntilInterrupted(t *testing.T) {
 			t.Errorf("%v: %q", err, line)
 		}
 	}
-	jari(t, desk(t, s, "viewer"), "admin", "live").want(t, "redis", "postgres")
+	jari(t, desk(t, s, "viewer"), "admin", "live", "--accept=application/json").want(t, "redis", "postgres")
 }
 
 // A spreadsheet goes into a file of its own, or to another program, and never onto somebody's screen.
