@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -224,7 +225,7 @@ func TestFilesOfTheFeedAreKeptByCaches(t *testing.T) {
 			t.Errorf("%s with a query is another", address)
 		}
 		head := s.Send(t, jaritest.JSON(http.MethodHead, strings.TrimPrefix(address, jaritest.Address), nil).With("Accept-Encoding", "identity"))
-		if head.Want(t, http.StatusOK); head.Header.Get("ETag") != tag || head.Header.Get("Content-Length") != fmt.Sprint(len(plain.Body)) ||
+		if head.Want(t, http.StatusOK); head.Header.Get("ETag") != tag || head.Header.Get("Content-Length") != strconv.Itoa(len(plain.Body)) ||
 			head.Header.Get("Content-Type") != plain.Header.Get("Content-Type") {
 			t.Errorf("HEAD %s: %v", address, head.Header)
 		}
