@@ -3368,6 +3368,15 @@ type ImportSitesMultipartBody struct {
 	File openapi_types.File `json:"file"`
 }
 
+// GetSiteCalendarParams defines parameters for GetSiteCalendar.
+type GetSiteCalendarParams struct {
+	// From The first day, in the zone of the campaign; without it, today.
+	From *openapi_types.Date `form:"from,omitempty" json:"from,omitempty"`
+
+	// Days How many days.
+	Days *int `form:"days,omitempty" json:"days,omitempty"`
+}
+
 // ListDayBookingsParams defines parameters for ListDayBookings.
 type ListDayBookingsParams struct {
 	// After What the page before had as `next`.
@@ -4093,6 +4102,9 @@ type ServerInterface interface {
 	// RecordArrival Note that somebody has come, by their booking's reference
 	// (POST /admin/v1/campaigns/{campaign}/sites/{site}/arrivals)
 	RecordArrival(ctx echo.Context, campaign CampaignPath, site SitePath) error
+	// GetSiteCalendar How many come to a site and when, as a calendar
+	// (GET /admin/v1/campaigns/{campaign}/sites/{site}/calendar.ics)
+	GetSiteCalendar(ctx echo.Context, campaign CampaignPath, site SitePath, params GetSiteCalendarParams) error
 	// ListDayBookings The day's list of a site, masked
 	// (GET /admin/v1/campaigns/{campaign}/sites/{site}/days/{date}/bookings)
 	ListDayBookings(ctx echo.Context, campaign CampaignPath, site SitePath, date DatePath, params ListDayBookingsParams) error
@@ -4928,6 +4940,46 @@ func (w *ServerInterfaceWrapper) RecordArrival(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.RecordArrival(ctx, campaign, site)
+	return err
+}
+
+// GetSiteCalendar converts echo context to params.
+func (w *ServerInterfaceWrapper) GetSiteCalendar(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "campaign" -------------
+	var campaign CampaignPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "campaign", ctx.Param("campaign"), &campaign, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter campaign: %s", err))
+	}
+
+	// ------------- Path parameter "site" -------------
+	var site SitePath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "site", ctx.Param("site"), &site, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter site: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetSiteCalendarParams
+	// ------------- Optional query parameter "from" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "from", ctx.QueryParams(), &params.From, runtime.BindQueryParameterOptions{Type: "string", Format: "date"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter from: %s", err))
+	}
+
+	// ------------- Optional query parameter "days" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "days", ctx.QueryParams(), &params.Days, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter days: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetSiteCalendar(ctx, campaign, site, params)
 	return err
 }
 
@@ -6640,6 +6692,7 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.POST(options.BaseURL+"/admin/v1/campaigns/:campaign/sites/:site/arrivals", wrapper.RecordArrival, options.OperationMiddlewares["recordArrival"]...)
 	router.GET(options.BaseURL+"/admin/v1/campaigns/:campaign/sites/:site/days/:date/bookings", wrapper.ListDayBookings, options.OperationMiddlewares["listDayBookings"]...)
 	router.POST(options.BaseURL+"/admin/v1/campaigns/:campaign/sites/:site/days/:date/export", wrapper.ExportDayBookings, options.OperationMiddlewares["exportDayBookings"]...)
+	router.GET(options.BaseURL+"/admin/v1/campaigns/:campaign/sites/:site/calendar.ics", wrapper.GetSiteCalendar, options.OperationMiddlewares["getSiteCalendar"]...)
 	router.POST(options.BaseURL+"/admin/v1/people", wrapper.RegisterPerson, options.OperationMiddlewares["registerPerson"]...)
 	router.POST(options.BaseURL+"/admin/v1/people/search", wrapper.SearchPeople, options.OperationMiddlewares["searchPeople"]...)
 	router.PUT(options.BaseURL+"/admin/v1/rooms/:room/people/:person/place", wrapper.TakePlaceFor, options.OperationMiddlewares["takePlaceFor"]...)
@@ -10729,6 +10782,154 @@ type RecordArrival503ApplicationProblemPlusJSONResponse struct {
 }
 
 func (response RecordArrival503ApplicationProblemPlusJSONResponse) VisitRecordArrivalResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetSiteCalendarRequestObject struct {
+	Campaign CampaignPath `json:"campaign"`
+	Site     SitePath     `json:"site"`
+	Params   GetSiteCalendarParams
+}
+
+type GetSiteCalendarResponseObject interface {
+	VisitGetSiteCalendarResponse(w http.ResponseWriter) error
+}
+
+type GetSiteCalendar200TextcalendarResponse struct {
+	Body          io.Reader
+	ContentLength int64
+}
+
+func (response GetSiteCalendar200TextcalendarResponse) VisitGetSiteCalendarResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "text/calendar")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
+type GetSiteCalendar400ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response GetSiteCalendar400ApplicationProblemPlusJSONResponse) VisitGetSiteCalendarResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetSiteCalendar401ApplicationProblemPlusJSONResponse struct {
+	KeyRequiredApplicationProblemPlusJSONResponse
+}
+
+func (response GetSiteCalendar401ApplicationProblemPlusJSONResponse) VisitGetSiteCalendarResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetSiteCalendar403ApplicationProblemPlusJSONResponse struct {
+	SiteRequiredApplicationProblemPlusJSONResponse
+}
+
+func (response GetSiteCalendar403ApplicationProblemPlusJSONResponse) VisitGetSiteCalendarResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetSiteCalendar404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response GetSiteCalendar404ApplicationProblemPlusJSONResponse) VisitGetSiteCalendarResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetSiteCalendar429ApplicationProblemPlusJSONResponse struct {
+	TooManyApplicationProblemPlusJSONResponse
+}
+
+func (response GetSiteCalendar429ApplicationProblemPlusJSONResponse) VisitGetSiteCalendarResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetSiteCalendar500ApplicationProblemPlusJSONResponse struct {
+	InternalApplicationProblemPlusJSONResponse
+}
+
+func (response GetSiteCalendar500ApplicationProblemPlusJSONResponse) VisitGetSiteCalendarResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetSiteCalendar503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response GetSiteCalendar503ApplicationProblemPlusJSONResponse) VisitGetSiteCalendarResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -22578,6 +22779,9 @@ type StrictServerInterface interface {
 	// RecordArrival Note that somebody has come, by their booking's reference
 	// (POST /admin/v1/campaigns/{campaign}/sites/{site}/arrivals)
 	RecordArrival(ctx context.Context, request RecordArrivalRequestObject) (RecordArrivalResponseObject, error)
+	// GetSiteCalendar How many come to a site and when, as a calendar
+	// (GET /admin/v1/campaigns/{campaign}/sites/{site}/calendar.ics)
+	GetSiteCalendar(ctx context.Context, request GetSiteCalendarRequestObject) (GetSiteCalendarResponseObject, error)
 	// ListDayBookings The day's list of a site, masked
 	// (GET /admin/v1/campaigns/{campaign}/sites/{site}/days/{date}/bookings)
 	ListDayBookings(ctx context.Context, request ListDayBookingsRequestObject) (ListDayBookingsResponseObject, error)
@@ -23750,6 +23954,33 @@ func (sh *strictHandler) RecordArrival(ctx echo.Context, campaign CampaignPath, 
 		return err
 	} else if validResponse, ok := response.(RecordArrivalResponseObject); ok {
 		return validResponse.VisitRecordArrivalResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetSiteCalendar operation middleware
+func (sh *strictHandler) GetSiteCalendar(ctx echo.Context, campaign CampaignPath, site SitePath, params GetSiteCalendarParams) error {
+	var request GetSiteCalendarRequestObject
+
+	request.Campaign = campaign
+	request.Site = site
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetSiteCalendar(ctx.Request().Context(), request.(GetSiteCalendarRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetSiteCalendar")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetSiteCalendarResponseObject); ok {
+		return validResponse.VisitGetSiteCalendarResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

@@ -117,6 +117,7 @@ var operations = []operation{
 	{"recordArrival", clinic},
 	{"listDayBookings", clinic},
 	{"exportDayBookings", clinic},
+	{"getSiteCalendar", clinic},
 	{"registerPerson", desk},
 	{"searchPeople", desk},
 	{"takePlaceFor", desk},

@@ -3,11 +3,14 @@ package admin_test
 import (
 	"bytes"
 	"encoding/csv"
+	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
 	"testing"
 
+	ics "github.com/arran4/golang-ical"
 	"github.com/google/go-cmp/cmp"
 	"github.com/xuri/excelize/v2"
 
@@ -309,4 +312,55 @@ func TestTheDaysList(t *testing.T) {
 	if e := entries(t, r.Server, owner, "?act=booking.list_day"); len(e) != 4 {
 		t.Errorf("the audit has %+v", e)
 	}
+}
+
+// A clinic's calendar says how many come, and nobody's name.
+func TestTheCalendarOfASite(t *testing.T) {
+	t.Parallel()
+	r := newReception(t, jaritest.SiteOfFew, 5)
+	r.people[4].Cancel(t, r.booked[4].BookingId).Want(t, http.StatusOK)
+	rest := "/sites/" + jaritest.SiteOfFew + "/calendar.ics"
+	owner := r.AdminKey(t, "owner")
+	var stock httpapi.SlotStockList
+	do(t, r.Server, owner, http.MethodGet, r.path("/slots?site="+jaritest.SiteOfFew+"&from="+theDay+"&to="+theDay), nil).Want(t, http.StatusOK).Into(t, &stock)
+	want := map[string]string{}
+	for _, x := range stock.Slots {
+		if x.Booked > 0 {
+			want[x.StartsAt.UTC().Format("20060102T150405Z")] = fmt.Sprintf("%d booked of %d", x.Booked, x.Capacity)
+		}
+	}
+	read := func(query string) (shown map[string]string, text string) {
+		t.Helper()
+		q := jaritest.JSON(http.MethodGet, r.path(rest+query), nil).With("Authorization", "Bearer "+r.key).With("Accept-Language", "en")
+		got := r.Send(t, q).Want(t, http.StatusOK)
+		file, err := ics.ParseCalendar(bytes.NewReader(got.Body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		shown = map[string]string{}
+		for _, e := range file.Events() {
+			shown[e.GetProperty(ics.ComponentPropertyDtStart).Value] = e.GetProperty(ics.ComponentPropertySummary).Value
+		}
+		return shown, string(got.Body)
+	}
+	shown, text := read("")
+	if diff := cmp.Diff(want, shown); diff != "" || len(want) == 0 {
+		t.Error(diff)
+	}
+	for _, c := range r.people {
+		if strings.Contains(text, c.Name) || strings.Contains(text, strings.TrimPrefix(c.Phone, "+82")) {
+			t.Errorf("it names somebody: %s", text)
+		}
+	}
+	if one, _ := read("?days=1&from=" + theDay); !maps.Equal(one, want) {
+		t.Errorf("of the day alone: %v", one)
+	}
+	if none, _ := read("?from=2021-07-28"); len(none) != 0 {
+		t.Errorf("of the days after: %v", none)
+	}
+	for _, wrong := range []string{"?days=0", "?days=63", "?from=2021-02-30"} {
+		r.do(t, http.MethodGet, rest+wrong, nil).Want(t, http.StatusBadRequest, fault.CodeInvalidRequest)
+	}
+	r.do(t, http.MethodGet, "/sites/"+jaritest.SiteOfOne+"/calendar.ics", nil).Want(t, http.StatusForbidden, fault.CodeOtherSite)
+	do(t, r.Server, owner, http.MethodGet, r.path("/sites/nowhere/calendar.ics"), nil).Want(t, http.StatusNotFound, fault.CodeSiteNotFound)
 }

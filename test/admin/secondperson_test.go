@@ -105,11 +105,15 @@ var everyCautiousAct = []cautious{
 		}, http.StatusCreated
 	}},
 	{
-		"an earlier version again", []string{"publish", "close_early"}, "publisher",
+		"an earlier version again",
+		[]string{"publish", "close_early"},
+		"publisher",
 		tells(http.MethodPost, "{campaign}/versions/1/rollback", nil, http.StatusCreated),
 	},
 	{
-		"a room that is closed for good", []string{"close_early"}, "operator",
+		"a room that is closed for good",
+		[]string{"close_early"},
+		"operator",
 		tells(http.MethodPatch, "/admin/v1/rooms/small-2021.evening", map[string]any{"state": "closed"}, http.StatusOK),
 	},
 }

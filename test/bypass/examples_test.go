@@ -261,6 +261,7 @@ var examples = map[string]example{
 	},
 	"listDayBookings":   {anew: true, elsewhere: otherSite},
 	"exportDayBookings": {answeredAgain: true, anew: true, elsewhere: otherSite},
+	"getSiteCalendar":   {elsewhere: otherSite},
 	"registerPerson": {
 		prepare: func(_ *testing.T, w *world, _ *jaritest.Citizen) (any, map[string]string) {
 			c := w.Stranger()
