@@ -158,7 +158,7 @@ func (s *Service) Place(ctx context.Context, w Wish) (Hold, error) {
 		case "closed", "full":
 			// The copy may be old: places were added, or a cancel wasn't pushed. A no is worth a look at the truth, once a
 			// second and slot, however many ask.
-			if newer := !looked && s.lookAgain(ctx, p.Campaign, p.Slot); newer {
+			if !looked && s.lookAgain(ctx, p.Campaign, p.Slot) {
 				looked = true
 				continue
 			}
@@ -189,14 +189,17 @@ type slotKey struct {
 	slot     int64
 }
 
-// lookAgain loads a slot's copy anew unless that was done within the last second, and tells whether the copy that Redis
-// had was older. Without Postgres the old copy stands.
-func (s *Service) lookAgain(ctx context.Context, campaignID string, id int64) (newer bool) {
+// lookAgain loads a slot's copy anew unless that was done within the last second, and tells whether it is worth asking Redis
+// once more: its copy was older, or this was the look, before which somebody else may have replaced the copy that said no.
+// Without Postgres the old copy stands.
+func (s *Service) lookAgain(ctx context.Context, campaignID string, id int64) bool {
+	mine := false
 	newer, err := s.looks.Get(ctx, slotKey{campaignID, id},
 		otter.LoaderFunc[slotKey, bool](func(ctx context.Context, key slotKey) (bool, error) {
+			mine = true
 			return s.load(ctx, key.campaign, key.slot)
 		}))
-	return err == nil && newer
+	return err == nil && (newer || mine)
 }
 
 // ForgetBooked takes back the mark that a person has booked.
