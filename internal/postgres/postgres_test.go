@@ -466,6 +466,25 @@ func TestAStoreThatIsAwayIsTold(t *testing.T) {
 			t.Errorf("%v", err)
 		}
 	})
+	t.Run("a transaction that stood still for too long", func(t *testing.T) {
+		t.Parallel()
+		pool := withTable(t)
+		err := postgres.InTx(t.Context(), pool, func(tx pgx.Tx) error {
+			if _, err := tx.Exec(t.Context(), `SET LOCAL idle_in_transaction_session_timeout = '10ms'`); err != nil {
+				return err
+			}
+			for there := true; there; {
+				if err := pool.QueryRow(t.Context(), `SELECT EXISTS (SELECT FROM pg_stat_activity WHERE pid = $1)`, tx.Conn().PgConn().PID()).Scan(&there); err != nil {
+					return err
+				}
+			}
+			_, err := tx.Exec(t.Context(), `SELECT 1`)
+			return postgres.Unreachable(err)
+		})
+		if fault.CodeOf(err) != fault.CodeStoreUnavailable {
+			t.Errorf("%v", err)
+		}
+	})
 	t.Run("a statement that takes too long", func(t *testing.T) {
 		t.Parallel()
 		pool := withTable(t)

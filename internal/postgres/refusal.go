@@ -56,7 +56,8 @@ func isUnreachable(err error) bool {
 			strings.HasPrefix(pg.Code, "53"), // disk full, out of memory, too many connections
 			strings.HasPrefix(pg.Code, "57"), // shutting down, starting up, cancelled by the operator
 			strings.HasPrefix(pg.Code, "58"), // system error: the disk
-			pg.Code == "25006":               // read-only: a standby, after a failover
+			pg.Code == "25006",               // read-only: a standby, after a failover
+			pg.Code == "25P03":               // this process stood still in a transaction for so long that it was ended
 			return true
 		}
 		return false

@@ -162,3 +162,28 @@ func TestTheLateLaneGivesOneNumber(t *testing.T) {
 		t.Errorf("who missed the late lane too has the number %d", n)
 	}
 }
+
+// A place that was seen in a transaction whose commit failed is nobody's: it is told to nobody, and the next one gets it.
+func TestAPlaceIsNobodysUntilItIsCommitted(t *testing.T) {
+	t.Parallel()
+	s, pool := lines(t, drawn)
+	exec(t, pool, `UPDATE rooms SET state = 'registration'`)
+	if err := s.Refresh(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	exec(t, pool, `CREATE FUNCTION no_commit() RETURNS trigger LANGUAGE plpgsql AS
+		$$ BEGIN RAISE EXCEPTION 'no space left' USING ERRCODE = 'disk_full'; END $$`)
+	exec(t, pool, `CREATE CONSTRAINT TRIGGER no_commit AFTER INSERT ON registrations DEFERRABLE INITIALLY DEFERRED
+		FOR EACH ROW EXECUTE FUNCTION no_commit()`)
+	first, second := uuid.New(), uuid.New()
+	if ticket, err := s.Take(t.Context(), line, first, true); fault.CodeOf(err) != fault.CodeStoreUnavailable {
+		t.Errorf("%+v, %v", ticket.Place, err)
+	}
+	exec(t, pool, `DROP TRIGGER no_commit ON registrations`)
+	if p := take(t, s, second, true); p.Number != 0 {
+		t.Errorf("the second has %+v", p)
+	}
+	if p := take(t, s, first, true); p.Number != 1 {
+		t.Errorf("the first has %+v", p)
+	}
+}

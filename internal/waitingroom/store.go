@@ -109,7 +109,10 @@ func (l rows) Register(ctx context.Context, room int32, people []uuid.UUID, nonc
 		places, err = findPlaces(ctx, tx, room, people)
 		return err
 	})
-	return places, err
+	if err != nil {
+		return nil, err // what the transaction saw is nobody's unless it was committed
+	}
+	return places, nil
 }
 
 func (l rows) TakeNumbers(ctx context.Context, room int32, n int) (b Block, err error) {
