@@ -44,10 +44,10 @@ func (s *Service) Take(ctx context.Context, room string, person uuid.UUID, forDr
 	if err != nil {
 		return Ticket{}, err
 	}
-	if v.State == Scheduled {
+	if v.State == Scheduled && s.Clock.Now().Before(takesFrom(v)) {
 		return Ticket{}, s.notOpen(v)
 	}
-	if v.State == Closed || (forDraw && v.State != Registering) {
+	if v.State == Scheduled || v.State == Closed || (forDraw && v.State != Registering) {
 		// Who has a place already gets it again.
 		p, found, err := s.findPlace(ctx, v.No, person)
 		switch {
@@ -55,6 +55,8 @@ func (s *Service) Take(ctx context.Context, room string, person uuid.UUID, forDr
 			return Ticket{}, err
 		case found && (!forDraw || !p.Behind):
 			return s.ticket(room, person, p)
+		case v.State == Scheduled: // so far; another instance may have heard of the opening before this one
+			return Ticket{}, s.notOpen(v)
 		case v.State == Closed:
 			return Ticket{}, fault.New(fault.Gone, fault.CodeRoomClosed)
 		default:
@@ -101,13 +103,17 @@ func (s *Service) TakeTogether(ctx context.Context, room string, people []uuid.U
 	return tickets, nil
 }
 
+// takesFrom is when a room takes its first people.
+func takesFrom(v *view) time.Time {
+	if v.RegistrationOpensAt.IsZero() {
+		return v.OpensAt
+	}
+	return v.RegistrationOpensAt
+}
+
 // notOpen says from when on places can be taken.
 func (s *Service) notOpen(v *view) error {
-	from := v.RegistrationOpensAt
-	if from.IsZero() {
-		from = v.OpensAt
-	}
-	return fault.New(fault.Conflict, fault.CodeRoomNotOpen).After(max(time.Second, from.Sub(s.Clock.Now())))
+	return fault.New(fault.Conflict, fault.CodeRoomNotOpen).After(max(time.Second, takesFrom(v).Sub(s.Clock.Now())))
 }
 
 func (s *Service) ticket(room string, person uuid.UUID, p Place) (Ticket, error) {

@@ -187,3 +187,21 @@ func TestAPlaceIsNobodysUntilItIsCommitted(t *testing.T) {
 		t.Errorf("the first has %+v", p)
 	}
 }
+
+// An instance that hasn't heard of the opening yet gives those their place who got it from another.
+func TestWhoRegisteredElsewhereIsKnownBeforeTheOpeningIs(t *testing.T) {
+	t.Parallel()
+	s, pool := lines(t, drawn)
+	other := uuid.New()
+	if _, err := pool.Exec(t.Context(), `WITH r AS (UPDATE rooms SET state = 'registration', registered = 1 RETURNING room_no)
+		INSERT INTO registrations (room_no, person_id, behind, place, nonce, at_ms) SELECT room_no, $1, false, 0, $2, 0 FROM r`,
+		other, make([]byte, len(waitingroom.Nonce{}))); err != nil {
+		t.Fatal(err)
+	}
+	if p := take(t, s, other, true); p.Behind || p.Number != 0 {
+		t.Errorf("they have %+v", p)
+	}
+	if _, err := s.Take(t.Context(), line, uuid.New(), true); fault.CodeOf(err) != fault.CodeRoomNotOpen {
+		t.Errorf("somebody else: %v", err)
+	}
+}
