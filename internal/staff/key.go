@@ -118,7 +118,7 @@ func (s *Service) Create(ctx context.Context, n NewKey) (text string, key Key, e
 	}
 	secret, now := random(32), s.clock.Real()
 	key = Key{
-		ID: random(9), Name: n.Name, Role: n.Role, Campaign: n.Campaign, Site: n.Site, CreatedAt: now, CreatedBy: n.By,
+		ID: newID(), Name: n.Name, Role: n.Role, Campaign: n.Campaign, Site: n.Site, CreatedAt: now, CreatedBy: n.By,
 		ExpiresAt: now.Add(n.Lifetime), Staff: n.Staff,
 	}
 	err = postgres.InTx(ctx, s.pool, func(tx pgx.Tx) error {
@@ -228,6 +228,9 @@ func staffText(id uuid.UUID) string {
 	}
 	return id.String()
 }
+
+// newID is an id of a key or a session: 80 random bits in capitals and digits, so that a shell never takes one for a flag.
+func newID() string { return rand.Text()[:16] }
 
 // random is n random bytes as text.
 func random(n int) string {

@@ -186,7 +186,7 @@ func (s *Service) open(
 	g := grants[as]
 	opened = Session{Grants: p.Grants, Key: Key{
 		ID: actorOf(p.ID), Name: p.Name, Role: g.Role, Campaign: g.Campaign, Site: g.Site, CreatedAt: now, CreatedBy: actorOf(p.ID),
-		ExpiresAt: now.Add(min(s.signIn.Session, LongestSession)), Staff: p.ID, Session: random(9),
+		ExpiresAt: now.Add(min(s.signIn.Session, LongestSession)), Staff: p.ID, Session: newID(),
 	}}
 	opened.Text = strings.Join([]string{sessionPrefix, s.environment, opened.Key.Session, secret}, ".")
 	k := opened.Key
