@@ -36,8 +36,23 @@ func serveInstance(t *testing.T, environ []string) *instance {
 		_ = words.CloseWithError(io.EOF)
 		i.ended <- err
 	}()
+	select {
+	case a, listens := <-served(log):
+		if !listens {
+			t.Fatalf("an instance doesn't start: %v", <-i.ended)
+		}
+		i.url = "http://" + a
+	case <-time.After(2 * time.Minute):
+		t.Fatal("an instance doesn't start")
+	}
+	return i
+}
+
+// served reads a server's log to its end, and gives the address that it serves at. It is closed with the log.
+func served(log io.Reader) <-chan string {
 	address := make(chan string, 1)
 	go func() {
+		defer close(address)
 		lines := bufio.NewScanner(log)
 		lines.Buffer(nil, 1<<20)
 		for lines.Scan() {
@@ -48,15 +63,7 @@ func serveInstance(t *testing.T, environ []string) *instance {
 		}
 		_, _ = io.Copy(io.Discard, log)
 	}()
-	select {
-	case a := <-address:
-		i.url = "http://" + a
-	case err := <-i.ended:
-		t.Fatalf("an instance doesn't start: %v", err)
-	case <-time.After(2 * time.Minute):
-		t.Fatal("an instance doesn't start")
-	}
-	return i
+	return address
 }
 
 // balancer leads to whoever is in, one after the other.

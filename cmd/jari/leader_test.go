@@ -1,10 +1,8 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
-	"io"
 	"net/http"
 	"os"
 	"os/exec"
@@ -61,21 +59,8 @@ func serveProcess(t *testing.T, s *jaritest.Server, environ []string) *process {
 	}
 	p := &process{command: command}
 	t.Cleanup(p.kill)
-	address := make(chan string, 1)
-	go func() {
-		defer close(address)
-		lines := bufio.NewScanner(log)
-		lines.Buffer(nil, 1<<20)
-		for lines.Scan() {
-			var line struct{ Msg, Address string }
-			if json.Unmarshal(lines.Bytes(), &line) == nil && line.Msg == "serving" {
-				address <- line.Address
-			}
-		}
-		_, _ = io.Copy(io.Discard, log)
-	}()
 	select {
-	case a, listens := <-address:
+	case a, listens := <-served(log):
 		if !listens {
 			t.Fatal("a server ended instead of serving")
 		}

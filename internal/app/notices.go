@@ -112,15 +112,8 @@ func (a *App) news(ctx context.Context, t notify.Templates, campaignID string, i
 
 // visit is what a message says of a booking, in a language.
 func visit(c *campaign.Campaign, b booking.Detailed, language string) notify.Visit {
-	v := notify.Visit{
-		Title: c.Title.Ko, Site: b.Site.Name, Address: b.Site.Address, Telephone: b.Site.Telephone,
+	return notify.Visit{
+		Title: c.Title.In(language), Site: b.Site.NameIn(language), Address: b.Site.Address, Telephone: b.Site.Telephone,
 		StartsAt: b.Place.StartsAt.In(c.Location), Reference: b.Reference,
 	}
-	if language == "en" {
-		v.Title = c.Title.En
-		if b.Site.NameEn != "" {
-			v.Site = b.Site.NameEn
-		}
-	}
-	return v
 }

@@ -46,6 +46,14 @@ type Words struct {
 	En string `json:"en"`
 }
 
+// In is the text in a language, "en" or Korean.
+func (w Words) In(language string) string {
+	if language == "en" {
+		return w.En
+	}
+	return w.Ko
+}
+
 // Coding is a code of a system, as FHIR has it.
 type Coding struct {
 	System  string `json:"system"`

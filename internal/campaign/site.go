@@ -30,6 +30,14 @@ type Site struct {
 	SlotTemplate string
 }
 
+// NameIn is the site's name in a language, "en" or Korean; in Korean where it has no other.
+func (s Site) NameIn(language string) string {
+	if language == "en" && s.NameEn != "" {
+		return s.NameEn
+	}
+	return s.Name
+}
+
 // siteColumns is the heading of a sites file; addressColumns may follow, all of them or none.
 var siteColumns = []string{
 	"site_id", "region", "name", "name_en", "address", "telephone", "latitude", "longitude", "wheelchair", "slot_template",

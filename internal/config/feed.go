@@ -10,13 +10,8 @@ var bookingPageNames = strings.NewReplacer("{campaign}", "x", "{region}", "x", "
 
 // validateFeed refuses addresses that other sites couldn't follow, each with the first that is wrong with it.
 func (c Config) validateFeed(refuse func(name, format string, args ...any)) {
-	if c.PublicURL != "" {
-		followed := true
-		c.validateAddress(func(name, format string, args ...any) {
-			followed = false
-			refuse(name, format, args...)
-		}, "JARI_PUBLIC_URL", c.PublicURL)
-		if u, err := url.Parse(c.PublicURL); followed && err == nil && (strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.User != nil) {
+	if c.PublicURL != "" && c.validateAddress(refuse, "JARI_PUBLIC_URL", c.PublicURL) {
+		if u, err := url.Parse(c.PublicURL); err == nil && (strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.User != nil) {
 			refuse("JARI_PUBLIC_URL", "must be an address without a path, such as https://api.example.org")
 		}
 	}

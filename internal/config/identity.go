@@ -49,13 +49,15 @@ func (c Config) validateIdentity(refuse func(name, format string, args ...any)) 
 	}
 }
 
-// validateAddress refuses addresses at which somebody could listen.
-func (c Config) validateAddress(refuse func(name, format string, args ...any), name, address string) {
+// validateAddress refuses addresses at which somebody could listen, and tells whether it didn't.
+func (c Config) validateAddress(refuse func(name, format string, args ...any), name, address string) bool {
 	u, err := url.Parse(address)
 	plain := err == nil && u.Scheme == "http" && c.Environment == Development
 	if err != nil || u.Host == "" || u.Fragment != "" || (u.Scheme != "https" && !plain) {
 		refuse(name, "must be an https address")
+		return false
 	}
+	return true
 }
 
 // validateAdminSignIn refuses a provider that lets nobody in, and settings that are for one that isn't named.

@@ -64,7 +64,7 @@ var documents = map[string]struct {
 		}
 		return nil, nil
 	}, nil},
-	feedPath: {"getFeed", func(s *Server, _ []string) (*slot.Document, []string) {
+	FeedManifestPath: {"getFeed", func(s *Server, _ []string) (*slot.Document, []string) {
 		return madeOrNone(s.Feed.Manifest()), feedHeader
 	}, nil},
 	"/v1/feeds/:campaign/regions/:region/locations/:file": {"getFeedLocations", func(s *Server, p []string) (*slot.Document, []string) {
@@ -131,7 +131,7 @@ func (s *Server) front(next http.Handler) http.HandlerFunc {
 		vary = []string{"Origin", "Accept-Encoding"}
 	}
 	return func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.RawPath != "" && r.URL.Path == feedPath {
+		if r.URL.RawPath != "" && r.URL.Path == FeedManifestPath {
 			r.URL.RawPath = "" // some clients write the dollar as %24
 		}
 		looks := (r.Method == http.MethodGet || r.Method == http.MethodHead) && r.URL.RawPath == ""

@@ -10,8 +10,8 @@ import (
 	"jari/internal/slot"
 )
 
-// feedPath is where the manifest is; the specification wants its end.
-const feedPath = "/v1/feeds/$bulk-publish"
+// FeedManifestPath is where the manifest is; the specification wants its end.
+const FeedManifestPath = "/v1/feeds/$bulk-publish"
 
 // ndjson is how names of files end.
 const ndjson = ".ndjson"
@@ -24,9 +24,6 @@ func FeedPath(o feed.Output) string {
 	kind := map[feed.Type]string{feed.Location: "locations", feed.Schedule: "schedules", feed.Slot: "slots"}[o.Type]
 	return "/v1/feeds/" + url.PathEscape(o.Campaign) + "/regions/" + url.PathEscape(o.Region) + "/" + kind + "/" + o.Name + ndjson
 }
-
-// FeedManifestPath is where the manifest is.
-const FeedManifestPath = feedPath
 
 // madeOrNone is a document, or none where there was an error, which the handler will find again and answer.
 func madeOrNone(d *slot.Document, err error) *slot.Document {

@@ -168,8 +168,7 @@ func settle(ctx context.Context, tx pgx.Tx, i *ListImport) error {
 
 // applyImport writes what differs. Entries that go are deleted: nothing is kept of who isn't entitled any more.
 func applyImport(ctx context.Context, tx pgx.Tx, i ListImport) error {
-	// Room to sort and join a few hundred thousand rows in memory.
-	if _, err := tx.Exec(ctx, `SET LOCAL work_mem = '64MB'`); err != nil {
+	if err := postgres.RoomToWork(ctx, tx); err != nil {
 		return err
 	}
 	if _, err := tx.Exec(ctx, `

@@ -76,6 +76,12 @@ func CopyIn(ctx context.Context, tx pgx.Tx, table string, columns []string, fill
 	return tag.RowsAffected(), nil
 }
 
+// RoomToWork lets one bulk change sort and join a few hundred thousand rows in memory. A server works on a few at once.
+func RoomToWork(ctx context.Context, tx pgx.Tx) error {
+	_, err := tx.Exec(ctx, `SET LOCAL work_mem = '64MB'`)
+	return err
+}
+
 // Row begins a row. It fails when Postgres takes no more of them; fill has nothing to do then but to return that.
 func (c *Copier) Row() error {
 	if len(c.buf) >= copyChunk {

@@ -23,15 +23,6 @@ const (
 	alternativesSites = 3 // other sites of the region
 )
 
-// shown are a campaign's shelf and what is on it; nil while nothing was loaded.
-func (s *Service) shown(campaignID string) (*shelf, *board) {
-	sh := (*s.shelves.Load())[campaignID]
-	if sh == nil {
-		return nil, nil
-	}
-	return sh, sh.board.Load()
-}
-
 // Alternatives are slots with room instead of one that is full, among the days that the person may book: the nearest
 // times at the same site, then the nearest other sites of the region on the same day. It is advice, asks no store, and
 // never fails: it only finds less.

@@ -212,7 +212,7 @@ func (s *Service) applyPlanned(ctx context.Context, tx pgx.Tx, stored plan.Store
 	if err := campaign.Lock(ctx, tx, id); err != nil {
 		return nil, err
 	}
-	if err := roomToWork(ctx, tx); err != nil {
+	if err := postgres.RoomToWork(ctx, tx); err != nil {
 		return fail(err)
 	}
 	rows := 0

@@ -99,15 +99,20 @@ func (s *Service) Find(campaignID, slotID string) (Place, error) {
 
 // Get returns the place of a slot of a campaign.
 func (s *Service) Get(campaignID string, id int64) (Place, bool) {
-	sh, ok := (*s.shelves.Load())[campaignID]
-	if !ok {
-		return Place{}, false
-	}
-	b := sh.board.Load()
+	_, b := s.shown(campaignID)
 	if b == nil {
 		return Place{}, false
 	}
 	return b.directory.Get(id)
+}
+
+// shown are a campaign's shelf and what is on it; nil while nothing was loaded.
+func (s *Service) shown(campaignID string) (*shelf, *board) {
+	sh := (*s.shelves.Load())[campaignID]
+	if sh == nil {
+		return nil, nil
+	}
+	return sh, sh.board.Load()
 }
 
 // Wish is what a person wants held.

@@ -19,11 +19,7 @@ func (s *Service) Showing(c *campaign.Campaign, region string, from, to time.Tim
 	if !c.HasRegion(region) {
 		return nil, fault.New(fault.NotFound, fault.CodeRegionNotFound)
 	}
-	sh := (*s.shelves.Load())[c.ID]
-	if sh == nil {
-		return nil, fault.New(fault.Unavailable, fault.CodeStoreUnavailable).After(time.Second)
-	}
-	b := sh.board.Load()
+	sh, b := s.shown(c.ID)
 	if b == nil {
 		return nil, fault.New(fault.Unavailable, fault.CodeStoreUnavailable).After(time.Second)
 	}

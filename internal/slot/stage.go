@@ -56,7 +56,7 @@ func (s *stager) put(w *wantedSlot) error {
 func (s *Service) stage(
 	ctx context.Context, tx pgx.Tx, m *plan.Making, c *campaign.Campaign, newState State, give func(to *stager) error, dropped func() []int32,
 ) error {
-	if err := roomToWork(ctx, tx); err != nil {
+	if err := postgres.RoomToWork(ctx, tx); err != nil {
 		return failed(c.ID, err)
 	}
 	if _, err := postgres.CopyIn(ctx, tx, "planned_slots", stagedColumns, func(to *postgres.Copier) error {
@@ -86,12 +86,6 @@ func (s *Service) stage(
 		return failed(c.ID, err)
 	}
 	return s.summarise(ctx, tx, m, c)
-}
-
-// roomToWork lets one bulk change sort and join a few hundred thousand rows in memory. A server works on a few at once.
-func roomToWork(ctx context.Context, tx pgx.Tx) error {
-	_, err := tx.Exec(ctx, `SET LOCAL work_mem = '64MB'`)
-	return err
 }
 
 // countPlanned gives Postgres statistics: without them it takes a new table for a small one, and compares every slot with

@@ -46,6 +46,29 @@ func (s *Service) Stock(ctx context.Context, campaignID, site string, from, to t
 	return list, nil
 }
 
+// Busy is how many have booked a time at a site, over all its slots: some may be kept for a cohort.
+type Busy struct {
+	StartsAt, EndsAt time.Time
+	Booked, Capacity int
+}
+
+// Busy lists the times at a site for which somebody has booked, that start from one instant on and before another, by start.
+func (s *Service) Busy(ctx context.Context, campaignID, site string, from, to time.Time) ([]Busy, error) {
+	rows, err := s.pool.Query(ctx, `
+		SELECT starts_at, ends_at, sum(booked)::int, sum(capacity)::int FROM slots
+		WHERE campaign_id = $1 AND site_id = $2 AND starts_at >= $3 AND starts_at < $4
+		GROUP BY starts_at, ends_at HAVING sum(booked) > 0 ORDER BY starts_at, ends_at`,
+		campaignID, site, from, to)
+	var list []Busy
+	if err == nil {
+		list, err = pgx.CollectRows(rows, pgx.RowToStructByPos[Busy])
+	}
+	if err != nil {
+		return nil, postgres.Unreachable(fmt.Errorf("listing times: %w", err))
+	}
+	return list, nil
+}
+
 // longest is how long a slot may last.
 const longest = 24 * time.Hour
 

@@ -22,11 +22,10 @@ const tallied = 8192
 // is asked, and what is counted is at most two seconds old. It also returns the ids of those slots in which anybody is
 // booked. It refuses with store_unavailable while the slots haven't been read yet.
 func (s *Service) Tallies(c *campaign.Campaign, from, before time.Time, key func(Place) string) (map[string]Tally, []int64, error) {
-	sh := (*s.shelves.Load())[c.ID]
-	if sh == nil || sh.board.Load() == nil {
+	sh, b := s.shown(c.ID)
+	if b == nil {
 		return nil, nil, fault.New(fault.Unavailable, fault.CodeStoreUnavailable).After(time.Second)
 	}
-	b := sh.board.Load()
 	all, booked := map[string]Tally{}, []int64{}
 	first, last := from.Unix(), before.Unix()
 	chunk := make([]row, 0, tallied)

@@ -194,9 +194,6 @@ func (g *gatherer) write(ctx context.Context, batch []*wanted) {
 		}
 	}
 	places, err := g.register(ctx, people)
-	if err != nil {
-		places = nil
-	}
 	var others []uuid.UUID
 	for _, w := range batch {
 		if _, found := places[w.person]; !found && !w.forDraw && seen[w.person] {

@@ -267,18 +267,11 @@ func Methods(t testing.TB, path string) map[string]bool {
 func LikeAnother(t testing.TB, method, path string) bool {
 	t.Helper()
 	parts := strings.Split(path, "/")
-	for other, item := range Document(t).Paths.Map() {
-		like := strings.Split(other, "/")
-		if other == path || len(like) != len(parts) || item.GetOperation(method) == nil {
-			continue
+	return slices.ContainsFunc(readContract(t).paths, func(other template) bool {
+		if other.path == path || other.item.GetOperation(method) == nil {
+			return false
 		}
-		same := true
-		for i := range like {
-			same = same && (like[i] == parts[i] || strings.HasPrefix(like[i], "{"))
-		}
-		if same {
-			return true
-		}
-	}
-	return false
+		_, same := match(other.parts, parts)
+		return same
+	})
 }
