@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"jari/internal/clock"
@@ -521,6 +522,59 @@ func TestNoFlushReadsATableWhole(t *testing.T) {
 		t.Errorf("tables were read whole %d times", n)
 	}
 	b.consistent(t)
+}
+
+// TestPlansFollowTheTables: where a table is known to be empty, reading all of it by any index costs no more than looking up
+// keys. A night begins so, and has a hundred thousand rows ten seconds later.
+func TestPlansFollowTheTables(t *testing.T) {
+	t.Parallel()
+	pool, err := postgres.Open(t.Context(), storetest.PostgresURL(t), postgres.Options{MaxConnections: 1, PlanOnce: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(pool.Close)
+	b := setupOn(t, pool, noRedis{}, 5000)
+	if _, err := pool.Exec(t.Context(), `VACUUM (ANALYZE) bookings`); err != nil {
+		t.Fatal(err)
+	}
+	crowd := make([]token.Hold, 2000)
+	for i := range crowd {
+		crowd[i] = b.held(t, 1)
+	}
+	for _, group := range [][]token.Hold{crowd[:1], crowd[1:]} {
+		if n, err := FlushAlone(t.Context(), pool, "night", group); n != len(group) || err != nil {
+			t.Fatal(n, err)
+		}
+	}
+	plan := func(keys string) (text string) {
+		c, err := pool.Acquire(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Release()
+		var name string
+		if err := c.QueryRow(t.Context(), `SELECT name FROM pg_prepared_statements WHERE statement LIKE 'SELECT booking_id%' || $1 || ' = ANY%'`, keys).Scan(&name); err != nil {
+			t.Fatal(err)
+		}
+		answer, err := c.Query(t.Context(), `EXPLAIN EXECUTE `+name+`('night', '{}')`, pgx.QueryExecModeSimpleProtocol)
+		if err != nil {
+			t.Fatal(err)
+		}
+		lines, err := pgx.CollectRows(answer, pgx.RowTo[string])
+		if err != nil {
+			t.Fatal(err)
+		}
+		return strings.Join(lines, "\n")
+	}
+	for _, keys := range []string{"hold_id", "person_id"} {
+		is := plan(keys)
+		for patience := time.Now().Add(10 * time.Second); strings.Contains(is, "Filter") && time.Now().Before(patience); {
+			is = plan(keys)
+		}
+		if strings.Contains(is, "Filter") || !strings.Contains(is, keys+" = ANY") {
+			t.Errorf("bookings are looked up by\n%s", is)
+		}
+	}
 }
 
 func TestWaitersBeyondTheQueueAreRefusedAtOnce(t *testing.T) {
