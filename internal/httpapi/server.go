@@ -259,7 +259,7 @@ func (s *Server) answerSame(c echo.Context, next echo.HandlerFunc) error {
 	if answered, err := s.answerKnown(c); answered {
 		return err
 	}
-	headers(c.Response().Header())
+	headers(c.Response().Header(), c.Request().Method)
 	return next(c)
 }
 
@@ -289,10 +289,14 @@ func crossOrigin(origins []string) echo.MiddlewareFunc {
 }
 
 // headers are those of every answer but known documents, which are data that no browser shows as a page. What isn't declared
-// public is kept by nobody.
-func headers(h http.Header) {
+// public is kept by nobody. What no page leads to, and no form sends, no browser shows either: placing and confirming, most of
+// all, are spared what both sides would pay for.
+func headers(h http.Header, method string) {
 	h["Cache-Control"] = noStoreHeader
 	h["X-Content-Type-Options"] = noSniffHeader
+	if method == http.MethodPut || method == http.MethodDelete {
+		return
+	}
 	h["Referrer-Policy"] = noReferrer
 	h["X-Frame-Options"] = noFramesHeader
 }

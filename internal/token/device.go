@@ -22,7 +22,7 @@ type Device struct {
 
 // SealDevice makes a device token.
 func (b *Box) SealDevice(d Device) (string, error) {
-	var w writer
+	w := newWriter()
 	w.id(d.ID)
 	phones := d.Phones[:min(len(d.Phones), MaxDevicePhones)]
 	w.int(int64(len(phones)))

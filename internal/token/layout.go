@@ -10,6 +10,9 @@ import (
 // writer lays fields one after the other; texts carry their length.
 type writer struct{ b []byte }
 
+// newWriter has room for what most tokens say, and begins with the layout.
+func newWriter() writer { return writer{append(make([]byte, 0, 192), layout)} }
+
 func (w *writer) id(id uuid.UUID)  { w.b = append(w.b, id[:]...) }
 func (w *writer) int(n int64)      { w.b = binary.BigEndian.AppendUint64(w.b, uint64(n)) } //nolint:gosec // bits, not a number
 func (w *writer) time(t time.Time) { w.int(t.UnixMilli()) }

@@ -36,7 +36,7 @@ func laneOf(t Ticket) int64 {
 
 // SealTicket makes a ticket.
 func (b *Box) SealTicket(t Ticket) (string, error) {
-	var w writer
+	w := newWriter()
 	w.text(t.Room)
 	w.id(t.Person)
 	w.int(laneOf(t))

@@ -446,3 +446,35 @@ func FuzzOpenNeverPanics(f *testing.F) {
 		}
 	})
 }
+
+// BenchmarkPair is what one booking asks of this package: two requests with session and admission, a hold made and read.
+func BenchmarkPair(b *testing.B) {
+	box, now := newBox(b), time.Now()
+	person := uuid.New()
+	session, err := box.SealSession(token.Session{ID: uuid.New(), Person: person, Actor: person, IssuedAt: now, ExpiresAt: now})
+	if err != nil {
+		b.Fatal(err)
+	}
+	admission, err := box.SealAdmission(token.Admission{Room: "night", Campaign: "night", Person: person, IssuedAt: now, ExpiresAt: now})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		for range 2 {
+			if _, err := box.OpenSession(session); err != nil {
+				b.Fatal(err)
+			}
+			if _, err := box.OpenAdmission(admission); err != nil {
+				b.Fatal(err)
+			}
+		}
+		hold, err := box.SealHold(token.Hold{ID: person, Campaign: "night", Slot: 1, Person: person, Actor: person, PlacedAt: now, ExpiresAt: now, Wave: "E1", JudgedAt: now})
+		if err != nil {
+			b.Fatal(err)
+		}
+		if _, err := box.OpenHold(hold); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -225,8 +225,9 @@ func TestEveryAnswerHasTheHeadersThatProtect(t *testing.T) {
 		wanted := map[string]string{
 			"X-Content-Type-Options": "nosniff", "X-Frame-Options": "DENY", "Referrer-Policy": "no-referrer",
 		}
-		if got.Header.Get("Etag") != "" {
-			// Public documents are data that no browser shows as a page; each header of theirs is paid for by everybody who looks.
+		if got.Header.Get("Etag") != "" || o.Method == http.MethodPut || o.Method == http.MethodDelete {
+			// Public documents are data that no browser shows as a page, and no page or form leads to what is put or deleted; each
+			// header of these is paid for by everybody who looks or books.
 			wanted = map[string]string{"X-Content-Type-Options": "nosniff"}
 		}
 		for name, want := range wanted {
