@@ -17,6 +17,7 @@ local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
 local instant = whole(now)
 local results, changed = {}, {}
+local at_once = 1000 -- members of one command: Lua unpacks onto a stack that is not endless
 local k, a = 2, 5
 while a <= #ARGV do
   local copy, holds = KEYS[k], KEYS[k + 1]
@@ -33,12 +34,12 @@ while a <= #ARGV do
     end
   end
   k, a = k + 2, a + 7
-  local dropped = 0
-  for _ = 1, decided do
+  local over = {}
+  for i = 1, decided do
     local person, hold, booked = KEYS[k], ARGV[a], ARGV[a + 1]
     k, a = k + 1, a + 2
-    dropped = dropped + redis.call('ZREM', holds, hold)
-    local mine = read_person(person)
+    over[i] = hold
+    local mine = read_latest(person)
     if not mine or mine.hold == '' or mine.hold == hold then
       if booked == '1' then
         mine = without_hold(mine, 'booked')
@@ -47,6 +48,10 @@ while a <= #ARGV do
         write_person(person, without_hold(mine, 'none'))
       end
     end
+  end
+  local dropped = 0
+  for i = 1, decided, at_once do
+    dropped = dropped + redis.call('ZREM', holds, unpack(over, i, math.min(i + at_once - 1, decided)))
   end
   if result == 2 or dropped > 0 or (result == 1 and ARGV[4] ~= '1') then
     if version % 8 == 0 then
