@@ -28,6 +28,7 @@ type Service struct {
 	batcher   *batcher
 	audit     *audit.Log
 	desk      DeskRules
+	grown     *growth
 }
 
 // NewService returns a service that reads through pool and decides through flushes, a connection for each lane. observe is told of every flush: how many rows, how long, and how it ended.
@@ -35,11 +36,18 @@ func NewService(
 	pool, flushes *pgxpool.Pool, campaigns *campaign.Service, slots *slot.Service, clk clock.Clock, tokens *token.Box,
 	limits BatchLimits, desk DeskRules, log *slog.Logger, observe func(rows int, took time.Duration, err error),
 ) *Service {
+	grown := newGrowth(pool, log)
 	return &Service{
 		pool: pool, campaigns: campaigns, slots: slots, clock: clk, tokens: tokens,
-		audit:   audit.NewLog(pool, clk, log, nil),
-		desk:    desk,
-		batcher: newBatcher(flushes, slots, clk, limits, log, observe),
+		audit: audit.NewLog(pool, clk, log, nil),
+		desk:  desk,
+		grown: grown,
+		batcher: newBatcher(flushes, slots, clk, limits, log, func(rows int, took time.Duration, err error) {
+			observe(rows, took, err)
+			if err == nil {
+				grown.add(rows)
+			}
+		}),
 	}
 }
 
@@ -48,7 +56,10 @@ func NewService(
 func (s *Service) Crowded() bool { return s.batcher.crowded() }
 
 // Close waits until everything that was asked to be confirmed is decided.
-func (s *Service) Close(ctx context.Context) error { return s.batcher.close(ctx) }
+func (s *Service) Close(ctx context.Context) error {
+	defer s.grown.close()
+	return s.batcher.close(ctx)
+}
 
 // Claimant is the person who asks, with what the rules want to know of them.
 type Claimant struct {

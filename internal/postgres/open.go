@@ -11,7 +11,6 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
-	"jari/internal/clock"
 	"jari/internal/fault"
 )
 
@@ -25,31 +24,8 @@ type Options struct {
 	LockTimeout time.Duration
 	// PlanOnce plans each statement once a connection, by its keys: for the few statements that run thousands of times and
 	// look everything up by a key. Planned anew for each length of their arrays, they cost more to plan than to run; planned
-	// once by what the tables held at that moment, a table that was empty then would be read whole until the next plan.
+	// once by what the tables held at that moment, a table that was empty then would be read whole ever after, or until somebody has Postgres count its rows.
 	PlanOnce bool
-}
-
-// planLife is how long a connection keeps its plans. Postgres chooses them by the size of the tables and makes new ones when it
-// has counted the rows again, a minute later: in the first of a rush, what was chosen for an empty table reads a hundred
-// thousand rows for each statement. Planning costs less than a millisecond.
-const planLife = time.Second
-
-// planned is the name under which a connection knows since when it has its plans.
-const planned = "jari_planned"
-
-// replan has a connection of a pool forget plans that are too old. A connection that can't is thrown away.
-func replan(ctx context.Context, c *pgx.Conn) (lives bool, err error) {
-	data, now := c.PgConn().CustomData(), clock.System{}.Real()
-	since, known := data[planned].(time.Time)
-	if known && now.Sub(since) < planLife {
-		return true, nil
-	}
-	data[planned] = now
-	if !known {
-		return true, nil // it has none
-	}
-	_, err = c.Exec(ctx, `DISCARD PLANS`)
-	return err == nil, nil
 }
 
 // Open returns a pool for the server at url. It doesn't connect: an instance may start before its store, and says so
@@ -86,7 +62,6 @@ func Open(ctx context.Context, url string, opts Options) (*pgxpool.Pool, error) 
 		cfg.ConnConfig.RuntimeParams["application_name"] = "jari"
 	}
 	new(suspicion).watch(cfg)
-	cfg.PrepareConn = replan
 	pool, err := pgxpool.NewWithConfig(ctx, cfg)
 	if err != nil {
 		return nil, fmt.Errorf("opening the Postgres pool: %w", err)

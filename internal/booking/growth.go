@@ -1,0 +1,71 @@
+package booking
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"jari/internal/postgres"
+)
+
+// growth has Postgres count the bookings while a night fills their table. Of a table that it hasn't counted, Postgres expects
+// that next to no row is of a given campaign, or active: reading all of them by any index that begins with the campaign seems
+// cheaper to it than looking up a flush's people. By itself it counts once a minute at best, and the first minute of a
+// deployment's first night has a hundred thousand rows. Counting makes plans anew, on every connection of every instance.
+type growth struct {
+	pool *pgxpool.Pool
+	log  *slog.Logger
+	// rows are those of this instance's flushes, next how many they must be for the next count.
+	rows, next atomic.Int64
+	counting   sync.WaitGroup
+	ctx        context.Context //nolint:containedctx // ends with the instance
+	cancel     context.CancelFunc
+}
+
+const (
+	// firstCount is how many rows are too few to matter, and timesMore how many times as many matter again.
+	firstCount, timesMore = 500, 4
+	// countWait is how long counting waits for somebody who works on the whole table, such as another instance that counts.
+	countWait = "1s"
+	// countWithin bounds one count; it reads some ten thousand rows, however many there are.
+	countWithin = 30 * time.Second
+)
+
+func newGrowth(pool *pgxpool.Pool, log *slog.Logger) *growth {
+	g := &growth{pool: pool, log: log}
+	g.ctx, g.cancel = context.WithCancel(context.Background())
+	g.next.Store(firstCount)
+	return g
+}
+
+// add takes note of rows that were decided, and begins a count if they are many times what they were at the last.
+func (g *growth) add(rows int) {
+	n, next := g.rows.Add(int64(rows)), g.next.Load()
+	if n < next || !g.next.CompareAndSwap(next, n*timesMore) {
+		return
+	}
+	g.counting.Go(func() {
+		ctx, cancel := context.WithTimeout(g.ctx, countWithin)
+		defer cancel()
+		// Of somebody else's table, or while somebody else counts, nothing happens; it counts by itself a little later.
+		err := postgres.InTx(ctx, g.pool, func(tx pgx.Tx) error {
+			_, err := tx.Exec(ctx, `SET LOCAL lock_timeout = '`+countWait+`'`)
+			if err == nil {
+				_, err = tx.Exec(ctx, `ANALYZE bookings`)
+			}
+			return err
+		})
+		g.log.Debug("had Postgres count the bookings", "here", n, "error", err)
+	})
+}
+
+// close ends a count that is running.
+func (g *growth) close() {
+	g.cancel()
+	g.counting.Wait()
+}
