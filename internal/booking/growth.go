@@ -2,6 +2,7 @@ package booking
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -52,16 +53,31 @@ func (g *growth) add(rows int) {
 	g.counting.Go(func() {
 		ctx, cancel := context.WithTimeout(g.ctx, countWithin)
 		defer cancel()
-		// Of somebody else's table, or while somebody else counts, nothing happens; it counts by itself a little later.
-		err := postgres.InTx(ctx, g.pool, func(tx pgx.Tx) error {
-			_, err := tx.Exec(ctx, `SET LOCAL lock_timeout = '`+countWait+`'`)
-			if err == nil {
-				_, err = tx.Exec(ctx, `ANALYZE bookings`)
-			}
-			return err
-		})
-		g.log.Debug("had Postgres count the bookings", "here", n, "error", err)
+		known, err := g.count(ctx, n)
+		g.log.Debug("asked Postgres to count the bookings", "here", n, "known", known, "error", err)
 	})
+}
+
+// count has Postgres count, unless it knows already of as many rows as this instance has made. Of somebody else's table, or while
+// somebody else counts, nothing happens: Postgres counts by itself a little later.
+func (g *growth) count(ctx context.Context, rows int64) (known float64, err error) {
+	err = postgres.InTx(ctx, g.pool, func(tx pgx.Tx) error {
+		if err := tx.QueryRow(ctx, `SELECT reltuples FROM pg_class WHERE oid = 'bookings'::regclass`).Scan(&known); err != nil {
+			return fmt.Errorf("asking how many bookings Postgres knows of: %w", err)
+		}
+		if known >= float64(rows) {
+			return nil
+		}
+		if _, err := tx.Exec(ctx, `SET LOCAL lock_timeout = '`+countWait+`'`); err != nil {
+			return fmt.Errorf("limiting how long counting waits: %w", err)
+		}
+		// What a campaign or a state has many rows of; what else is looked up is unique, which Postgres knows.
+		if _, err := tx.Exec(ctx, `ANALYZE bookings (campaign_id, status, slot_id)`); err != nil {
+			return fmt.Errorf("counting the bookings: %w", err)
+		}
+		return nil
+	})
+	return known, err
 }
 
 // close ends a count that is running.
