@@ -379,9 +379,9 @@ func (a *App) Serve(ctx context.Context, public, operations net.Listener) error 
 	}
 	outer, inner := server(a.Handler), server(a.Operations)
 	outer.RegisterOnShutdown(a.StopStreams) // who listens would be waited for
-	outer.ConnContext = httpapi.LookoutContext
+	public = httpapi.Lookout(outer, public)
 	ended := make(chan error, 2)
-	go func() { ended <- outer.Serve(httpapi.Lookout(public)) }()
+	go func() { ended <- outer.Serve(public) }()
 	go func() { ended <- inner.Serve(operations) }()
 
 	var err error

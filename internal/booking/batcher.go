@@ -375,10 +375,13 @@ func (w *waiter) fail(err error) {
 }
 
 // close waits until every lane has finished what it has.
-func (b *batcher) close(ctx context.Context) error {
+func (b *batcher) close(ctx context.Context) error { return waitFor(ctx, &b.running) }
+
+// waitFor waits for all of a group as long as ctx lasts.
+func waitFor(ctx context.Context, all *sync.WaitGroup) error {
 	done := make(chan struct{})
 	go func() {
-		b.running.Wait()
+		all.Wait()
 		close(done)
 	}()
 	select {

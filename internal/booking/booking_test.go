@@ -578,7 +578,9 @@ func TestPlansFollowTheTables(t *testing.T) {
 			t.Errorf("bookings are looked up by\n%s", is)
 		}
 	}
-	grown.close()
+	if err := grown.close(t.Context()); err != nil {
+		t.Error(err)
+	}
 }
 
 func TestWaitersBeyondTheQueueAreRefusedAtOnce(t *testing.T) {

@@ -23,9 +23,11 @@ type growth struct {
 	log  *slog.Logger
 	// rows are those of this instance's flushes, next how many they must be for the next count.
 	rows, next atomic.Int64
-	counting   sync.WaitGroup
 	ctx        context.Context //nolint:containedctx // ends with the instance
 	cancel     context.CancelFunc
+	mu         sync.Mutex
+	closed     bool
+	counting   sync.WaitGroup // mu is for adding to it
 }
 
 const (
@@ -50,6 +52,11 @@ func (g *growth) add(rows int) {
 	if n < next || !g.next.CompareAndSwap(next, n*timesMore) {
 		return
 	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.closed {
+		return
+	}
 	g.counting.Go(func() {
 		ctx, cancel := context.WithTimeout(g.ctx, countWithin)
 		defer cancel()
@@ -68,7 +75,8 @@ func (g *growth) count(ctx context.Context, rows int64) (known float64, err erro
 		if known >= float64(rows) {
 			return nil
 		}
-		if _, err := tx.Exec(ctx, `SET LOCAL lock_timeout = '`+countWait+`'`); err != nil {
+		// What is counted needs neither disk nor standby: whoever misses it counts again.
+		if _, err := tx.Exec(ctx, `SET LOCAL lock_timeout = '`+countWait+`'; SET LOCAL synchronous_commit = off`); err != nil {
 			return fmt.Errorf("limiting how long counting waits: %w", err)
 		}
 		// What a campaign or a state has many rows of; what else is looked up is unique, which Postgres knows.
@@ -80,8 +88,11 @@ func (g *growth) count(ctx context.Context, rows int64) (known float64, err erro
 	return known, err
 }
 
-// close ends a count that is running.
-func (g *growth) close() {
+// close ends a count that is running, and waits for it as long as ctx lasts.
+func (g *growth) close(ctx context.Context) error {
+	g.mu.Lock()
+	g.closed = true
+	g.mu.Unlock()
 	g.cancel()
-	g.counting.Wait()
+	return waitFor(ctx, &g.counting)
 }

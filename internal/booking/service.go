@@ -2,6 +2,7 @@ package booking
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"time"
 
@@ -57,8 +58,7 @@ func (s *Service) Crowded() bool { return s.batcher.crowded() }
 
 // Close waits until everything that was asked to be confirmed is decided.
 func (s *Service) Close(ctx context.Context) error {
-	defer s.grown.close()
-	return s.batcher.close(ctx)
+	return errors.Join(s.batcher.close(ctx), s.grown.close(ctx))
 }
 
 // Claimant is the person who asks, with what the rules want to know of them.

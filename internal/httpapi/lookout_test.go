@@ -33,9 +33,10 @@ func lookedOut(t *testing.T, headerTimeout time.Duration) (dial func() (net.Conn
 			<-release
 			_, _ = w.Write(body)
 		}),
-		ConnContext: LookoutContext, ReadHeaderTimeout: headerTimeout, ReadTimeout: time.Minute,
+		ReadHeaderTimeout: headerTimeout, ReadTimeout: time.Minute, MaxHeaderBytes: 1 << 12,
 	}
-	go func() { _ = server.Serve(Lookout(l)) }()
+	l = Lookout(server, l)
+	go func() { _ = server.Serve(l) }()
 	t.Cleanup(func() { _ = server.Close() })
 	return func() (net.Conn, *bufio.Reader) {
 		c, err := new(net.Dialer).DialContext(t.Context(), "tcp", l.Addr().String())
@@ -102,6 +103,38 @@ func TestRequestsFollowEachOtherWhoeverLooksOut(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// TestARequestIsLookedOutForAfterOneThatWasLeftAlone, also when both were read at once.
+func TestARequestIsLookedOutForAfterOneThatWasLeftAlone(t *testing.T) {
+	t.Parallel()
+	dial, entered, release := lookedOut(t, time.Minute)
+	c, answers := dial()
+	if _, err := io.WriteString(c, put("/alone", "x")+put("/watched", "y")); err != nil {
+		t.Fatal(err)
+	}
+	<-entered
+	release <- struct{}{}
+	answered(t, answers)
+	second := <-entered
+	if err := c.Close(); err != nil {
+		t.Fatal(err)
+	}
+	<-second.Context().Done()
+	release <- struct{}{}
+}
+
+// TestWhoIsRefusedReadsWhyToItsEnd: net/http closes one half first, so that the answer isn't cut off by what is unread.
+func TestWhoIsRefusedReadsWhyToItsEnd(t *testing.T) {
+	t.Parallel()
+	dial, _, _ := lookedOut(t, time.Minute)
+	c, answers := dial()
+	if _, err := io.WriteString(c, "GET / HTTP/1.1\r\nHost: x\r\nX: "+strings.Repeat("x", 1<<16)); err != nil {
+		t.Fatal(err)
+	}
+	if text := answered(t, answers); !strings.Contains(text, "431") {
+		t.Error(text)
 	}
 }
 

@@ -50,7 +50,9 @@ func (s *Server) answerRush(g guard, p priority, answer rushed) echo.MiddlewareF
 			buffer, _ := rushBodies.Get().(*bytes.Buffer)
 			defer rushBodies.Put(buffer)
 			buffer.Reset()
-			leaveAlone(r)
+			if p == toConfirm {
+				leaveAlone(r)
+			}
 			if _, err := io.CopyN(buffer, r.Body, r.ContentLength); err != nil {
 				r.Body = io.NopCloser(io.MultiReader(bytes.NewReader(bytes.Clone(buffer.Bytes())), r.Body))
 				return next(c)
