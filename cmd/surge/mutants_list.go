@@ -154,7 +154,7 @@ var bookingMutants = []mutant{
 	},
 	{
 		name:  "decided holds stay in Redis",
-		edits: []edit{{fileApply, "dropped = dropped + redis.call('ZREM', holds, hold)", "dropped = dropped + 0"}},
+		edits: []edit{{fileApply, "dropped = dropped + redis.call('ZREM', holds, unpack(over, i, math.min(i + at_once - 1, decided)))", "dropped = dropped + 0"}},
 		cells: []string{"none"},
 		tests: []mutantTest{{pkgSlot, "TestDecidedHoldsAreDropped"}},
 	},
