@@ -93,7 +93,7 @@ type Config struct {
 	HoldsQueue     int           `env:"JARI_HOLDS_QUEUE"      envDefault:"4096" doc:"placements that may wait for Redis on one instance; more are refused with overloaded"`
 	ConfirmWait    time.Duration `env:"JARI_CONFIRM_WAIT"     envDefault:"10s" doc:"how long a confirm waits for its outcome before it answers outcome_unknown"`
 	FlushRows      int           `env:"JARI_FLUSH_ROWS"       envDefault:"256" doc:"bookings that one transaction may confirm"`
-	FlushLanes     int           `env:"JARI_FLUSH_LANES"      envDefault:"2"   doc:"transactions that may confirm at the same time on one instance, each for its share of the slots; more of them make smaller flushes, which cost more each, fewer leave more slots waiting where one waits for a row that somebody locked"`
+	FlushLanes     int           `env:"JARI_FLUSH_LANES"      envDefault:"1"   doc:"transactions that may confirm at the same time on one instance; a second one makes smaller flushes, which cost more each, but goes on where the first waits for a row that somebody locked"`
 	FlushQueue     int           `env:"JARI_FLUSH_QUEUE"      envDefault:"4096" doc:"confirms that may wait in one lane; more are refused with overloaded"`
 
 	DeskShare int           `env:"JARI_DESK_SHARE" envDefault:"10" doc:"percent of a site's places on a day that the desk may book for people, rounded down; 0 for none. Public, in the campaign's answer"`
