@@ -550,7 +550,7 @@ func TestPlansFollowTheTables(t *testing.T) {
 			t.Fatal(n, err)
 		}
 	}
-	plan := func(keys string) (text string) {
+	plan := func(keys string) string {
 		c, err := pool.Acquire(t.Context())
 		if err != nil {
 			t.Fatal(err)

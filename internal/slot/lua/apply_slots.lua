@@ -39,7 +39,7 @@ while a <= #ARGV do
     local person, hold, booked = KEYS[k], ARGV[a], ARGV[a + 1]
     k, a = k + 1, a + 2
     over[i] = hold
-    local mine = read_latest(person)
+    local mine = read_person(person)
     if not mine or mine.hold == '' or mine.hold == hold then
       if booked == '1' then
         mine = without_hold(mine, 'booked')

@@ -24,17 +24,6 @@ local function read_person(key)
   return p
 end
 
--- Reads only what outlives a hold, and which one it is: each text more is one that Lua has to find and keep.
-local function read_latest(key)
-  local text = redis.call('GET', key)
-  if not text then
-    return nil
-  end
-  local p = {}
-  p.hold, p.placements, p.window = string.match(text, '^%a+|([^|]*)|[^|]*|[^|]*|[^|]*|[^|]*|([^|]*)|([^|]*)|')
-  return p
-end
-
 -- Writes a record, kept until an instant in ms, or as long as before without one.
 local function write_person(key, p, until_ms)
   local text = table.concat({p.state, p.hold, p.slot, p.placed, p.expires, p.replaces, p.placements, p.window, p.told}, '|')
