@@ -14,11 +14,7 @@ import (
 // Service.Confirm. A hold of somebody whom another flush books at this moment stays undecided and isn't counted. It
 // returns what stopped the flush, such as fault.CodeStoreUnavailable.
 func FlushAlone(ctx context.Context, pool *pgxpool.Pool, campaign string, holds []token.Hold) (booked int, err error) {
-	requests := make([]request, len(holds))
-	for i, h := range holds {
-		requests[i] = request{hold: h, id: uuid.New(), reference: newReference()}
-	}
-	f, err := flush(ctx, pool, campaign, nil, requests)
+	f, err := flush(ctx, pool, campaign, nil, requestsFor(holds), false)
 	if err != nil {
 		return 0, err
 	}
@@ -28,4 +24,12 @@ func FlushAlone(ctx context.Context, pool *pgxpool.Pool, campaign string, holds 
 		}
 	}
 	return booked, nil
+}
+
+func requestsFor(holds []token.Hold) []request {
+	requests := make([]request, len(holds))
+	for i, h := range holds {
+		requests[i] = request{hold: h, id: uuid.New(), reference: newReference()}
+	}
+	return requests
 }

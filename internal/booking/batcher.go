@@ -62,6 +62,8 @@ type lane struct {
 	coming  map[uuid.UUID]bool
 	order   []expected
 	took    time.Duration
+	// looking is how many flushes yet look for what was decided before. Its flushes, one at a time, are all who touch it.
+	looking int
 }
 
 // waiter is a hold on its way to a decision, or a booking on its way to its end, with whoever waits for it.
@@ -164,7 +166,7 @@ func (b *batcher) run(l *lane) {
 			return
 		}
 		began := b.clock.Real()
-		again := b.flush(group)
+		again := b.flush(l, group)
 		l.learn(b.clock.Real().Sub(began))
 		if len(again) == 0 {
 			continue
@@ -214,7 +216,7 @@ func (l *lane) take(most int) []*waiter {
 }
 
 // flush decides a group and tells its waiters. It returns those who have to go into the next flush.
-func (b *batcher) flush(group []*waiter) (again []*waiter) {
+func (b *batcher) flush(l *lane, group []*waiter) (again []*waiter) {
 	ctx := context.Background()
 	b.askGivenUp(ctx, group)
 	var requests []request
@@ -230,8 +232,9 @@ func (b *batcher) flush(group []*waiter) (again []*waiter) {
 	lockCtx, cancel := context.WithTimeout(ctx, b.limit.Wait)
 	start := b.clock.Real()
 	crash.Point(crash.FlushBegins)
-	f, err := flush(lockCtx, b.pool, group[0].campaign, endings, requests)
+	f, err := flush(lockCtx, b.pool, group[0].campaign, endings, requests, l.looks())
 	cancel()
+	l.met(f.met)
 	b.observe(len(group), b.clock.Real().Sub(start), err)
 	switch {
 	case err == nil:
@@ -259,11 +262,27 @@ func (b *batcher) flush(group []*waiter) (again []*waiter) {
 	case len(group) > 1:
 		// One bad row must fail alone.
 		half := len(group) / 2
-		return append(b.flush(group[:half]), b.flush(group[half:])...)
+		return append(b.flush(l, group[:half]), b.flush(l, group[half:])...)
 	default:
 		b.log.Error("a booking can't be written", "id", group[0].key(), "error", err)
 		group[0].fail(err)
 		return nil
+	}
+}
+
+// lookFor is for how many flushes a lane goes on looking for what was decided before, once it met some: who asks again isn't
+// alone, and a flush that meets one of them without looking is done twice.
+const lookFor = 256
+
+// looks tells whether the next flush looks for what was decided before.
+func (l *lane) looks() bool { return l.looking > 0 }
+
+// met counts a flush that met what was decided before, or didn't.
+func (l *lane) met(decided bool) {
+	if decided {
+		l.looking = lookFor
+	} else if l.looking > 0 {
+		l.looking--
 	}
 }
 

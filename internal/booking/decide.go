@@ -54,6 +54,18 @@ type verdict struct {
 type plan struct {
 	verdicts map[uuid.UUID]verdict // by hold id, of those not decided before
 	cancels  map[uuid.UUID]ending  // by booking id, of those that are active still
+	// met tells that a hold had been decided, or that a person who doesn't move has a booking.
+	met bool
+}
+
+// plain tells whether all that is to be written are bookings that replace none.
+func (p plan) plain() bool {
+	for _, v := range p.verdicts {
+		if v.reason != "" || v.moved != nil {
+			return false
+		}
+	}
+	return len(p.cancels) == 0
 }
 
 // decide gives each hold that isn't decided yet its verdict, in the order in which the requests came, after the bookings
@@ -70,12 +82,14 @@ func decide(l locked, endings []ending, requests []request) plan {
 	winners := map[uuid.UUID]bool{} // persons who won in this flush
 	for _, r := range requests {
 		if _, known := l.decided[r.hold.ID]; known {
+			p.met = true
 			continue
 		}
 		has, booked := l.active[r.hold.Person]
 		if _, cancelled := p.cancels[has.ID]; cancelled {
 			booked = false
 		}
+		p.met = p.met || (booked && r.hold.Replaces == uuid.Nil)
 		v := judge(l, r, has, booked, taken[r.hold.Slot], winners[r.hold.Person])
 		if v.reason == "" {
 			taken[r.hold.Slot]++

@@ -37,51 +37,73 @@ type flushed struct {
 	ended map[uuid.UUID]Booking
 	// copies are all slots that it locked, as they are after it.
 	copies []slot.Copy
+	// met tells that it met what had been decided before.
+	met bool
 }
 
 // flush cancels bookings and decides holds, all of one campaign and none twice, in one transaction and two round trips:
 // lock and look; write and commit. An error without errAfterCommit means that nothing was written.
 //
+// Without look, it doesn't look for what was decided before: of a flush of nothing but first tries, all that would be found is
+// nothing. The unique indexes know better where that's wrong, and then it is done again with looking. Whatever isn't a plain
+// booking is looked at all the same.
+//
 // Every writer locks slots in ascending order and then bookings, so flushes never deadlock.
-func flush(ctx context.Context, pool *pgxpool.Pool, campaignID string, endings []ending, requests []request) (flushed, error) {
+func flush(
+	ctx context.Context, pool *pgxpool.Pool, campaignID string, endings []ending, requests []request, look bool,
+) (flushed, error) {
 	conn, err := pool.Acquire(ctx)
 	if err != nil {
 		return flushed{}, postgres.Unreachable(fmt.Errorf("waiting for a connection: %w", err))
 	}
 	// Releasing a connection inside a transaction closes it, which rolls back.
 	defer conn.Release()
-	f, err := try(ctx, conn.Conn(), campaignID, endings, requests, "")
+	f, err := try(ctx, conn.Conn(), campaignID, endings, requests, look, "")
 	if !postgres.IsUniqueViolation(err) {
 		return f, err
 	}
-	// Another instance booked one of the persons meanwhile. Skipping whom that is costs a look-up in every unique index for
-	// every row, so it is only done when it has happened.
+	// One of the holds was decided before, or one of the persons is booked, perhaps by another instance at this moment. Skipping
+	// whom that is costs a look-up in every unique index for every row, so it is only done when it has happened.
 	if _, err := conn.Exec(ctx, `ROLLBACK`); err != nil {
 		return flushed{}, postgres.Unreachable(fmt.Errorf("rolling back a flush: %w", err))
 	}
-	return try(ctx, conn.Conn(), campaignID, endings, requests, "ON CONFLICT DO NOTHING")
+	f, err = try(ctx, conn.Conn(), campaignID, endings, requests, true, "ON CONFLICT DO NOTHING")
+	f.met = true
+	return f, err
 }
 
 // try is one transaction of a flush.
 func try(
-	ctx context.Context, conn *pgx.Conn, campaignID string, endings []ending, requests []request, conflict string,
+	ctx context.Context, conn *pgx.Conn, campaignID string, endings []ending, requests []request, look bool, conflict string,
 ) (flushed, error) {
-	l, err := lock(ctx, conn, campaignID, endings, requests)
+	l, err := lock(ctx, conn, campaignID, endings, requests, look)
 	if err != nil {
 		return flushed{}, postgres.Unreachable(err)
 	}
+	p := decide(l, endings, requests)
+	if !look && !p.plain() {
+		batch := &pgx.Batch{}
+		queueLook(batch, &l, campaignID, requests)
+		if err := conn.SendBatch(ctx, batch).Close(); err != nil {
+			return flushed{}, postgres.Unreachable(fmt.Errorf("looking for what was decided before: %w", err))
+		}
+		p = decide(l, endings, requests)
+	}
 	// From here on no deadline: cancelling a commit would leave its outcome open.
-	return write(context.WithoutCancel(ctx), conn, campaignID, endings, requests, l, conflict)
+	f, err := write(context.WithoutCancel(ctx), conn, campaignID, requests, l, p, conflict)
+	f.met = p.met
+	return f, err
 }
 
-// lock begins the transaction, takes its locks and reads what the verdicts depend on.
-func lock(ctx context.Context, conn *pgx.Conn, campaignID string, endings []ending, requests []request) (locked, error) {
-	holds := make([]uuid.UUID, len(requests))
-	persons := make([]uuid.UUID, len(requests))
+// lock begins the transaction, takes its locks and reads what the verdicts depend on; without look, all but what was decided
+// before.
+func lock(
+	ctx context.Context, conn *pgx.Conn, campaignID string, endings []ending, requests []request, look bool,
+) (locked, error) {
 	slots := make([]int64, 0, len(requests)+len(endings))
 	var replaced, named []uuid.UUID // bookings to be moved; these and those to be cancelled
-	for i, r := range requests {
-		holds[i], persons[i], slots = r.hold.ID, r.hold.Person, append(slots, r.hold.Slot)
+	for _, r := range requests {
+		slots = append(slots, r.hold.Slot)
 		if r.hold.Replaces != uuid.Nil {
 			replaced = append(replaced, r.hold.Replaces)
 		}
@@ -110,18 +132,6 @@ func lock(ctx context.Context, conn *pgx.Conn, campaignID string, endings []endi
 		}
 		return rows.Err()
 	}
-	collect := func(into map[uuid.UUID]Booking, key func(Booking, uuid.UUID) uuid.UUID) func(pgx.Rows) error {
-		return func(rows pgx.Rows) error {
-			for rows.Next() {
-				b, hold, err := scanBooking(rows)
-				if err != nil {
-					return err
-				}
-				into[key(b, hold)] = b
-			}
-			return rows.Err()
-		}
-	}
 	if len(replaced) == 0 {
 		batch.Queue(lockSlots+`ANY($1) ORDER BY slot_id FOR UPDATE`, slots).Query(onSlots)
 	} else {
@@ -135,18 +145,44 @@ func lock(ctx context.Context, conn *pgx.Conn, campaignID string, endings []endi
 			ORDER BY booking_id FOR UPDATE`, campaignID, postgres.UUIDs(named)).
 			Query(collect(l.ending, func(b Booking, _ uuid.UUID) uuid.UUID { return b.ID }))
 	}
-	if len(holds) > 0 {
-		batch.Queue(`SELECT `+columns+` FROM bookings WHERE campaign_id = $1 AND hold_id = ANY($2)`, campaignID, postgres.UUIDs(holds)).
-			Query(collect(l.decided, func(_ Booking, hold uuid.UUID) uuid.UUID { return hold }))
-		batch.Queue(`SELECT `+columns+` FROM bookings WHERE campaign_id = $1 AND person_id = ANY($2) AND status = 'active'`,
-			campaignID, postgres.UUIDs(persons)).
-			Query(collect(l.active, func(b Booking, _ uuid.UUID) uuid.UUID { return b.Person }))
+	if look {
+		queueLook(batch, &l, campaignID, requests)
 	}
 	batch.Queue(`SELECT clock_timestamp(), now()`).QueryRow(func(row pgx.Row) error { return row.Scan(&l.now, &l.began) })
 	if err := conn.SendBatch(ctx, batch).Close(); err != nil {
 		return locked{}, fmt.Errorf("locking the slots: %w", err)
 	}
 	return l, nil
+}
+
+// queueLook looks for what decided the holds before, and for what their persons have.
+func queueLook(batch *pgx.Batch, l *locked, campaignID string, requests []request) {
+	if len(requests) == 0 {
+		return
+	}
+	holds, persons := make([]uuid.UUID, len(requests)), make([]uuid.UUID, len(requests))
+	for i, r := range requests {
+		holds[i], persons[i] = r.hold.ID, r.hold.Person
+	}
+	batch.Queue(`SELECT `+columns+` FROM bookings WHERE campaign_id = $1 AND hold_id = ANY($2)`, campaignID, postgres.UUIDs(holds)).
+		Query(collect(l.decided, func(_ Booking, hold uuid.UUID) uuid.UUID { return hold }))
+	batch.Queue(`SELECT `+columns+` FROM bookings WHERE campaign_id = $1 AND person_id = ANY($2) AND status = 'active'`,
+		campaignID, postgres.UUIDs(persons)).
+		Query(collect(l.active, func(b Booking, _ uuid.UUID) uuid.UUID { return b.Person }))
+}
+
+// collect reads bookings into a map by a key.
+func collect(into map[uuid.UUID]Booking, key func(b Booking, hold uuid.UUID) uuid.UUID) func(pgx.Rows) error {
+	return func(rows pgx.Rows) error {
+		for rows.Next() {
+			b, hold, err := scanBooking(rows)
+			if err != nil {
+				return err
+			}
+			into[key(b, hold)] = b
+		}
+		return rows.Err()
+	}
 }
 
 // lockSlots reads slots as copies.
@@ -262,11 +298,10 @@ func (c *certain) event(booking uuid.UUID, kind string, actor uuid.UUID) {
 	c.events.actors = append(c.events.actors, actor)
 }
 
-// write writes the verdicts and commits.
+// write writes a plan and commits.
 func write(
-	ctx context.Context, conn *pgx.Conn, campaignID string, endings []ending, requests []request, l locked, conflict string,
+	ctx context.Context, conn *pgx.Conn, campaignID string, requests []request, l locked, p plan, conflict string,
 ) (flushed, error) {
-	p := decide(l, endings, requests)
 	var moves, others rows
 	var superseded, cancelled []uuid.UUID
 	sure := certain{units: map[int64]int32{}}
