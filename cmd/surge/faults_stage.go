@@ -17,11 +17,13 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+	"github.com/redis/go-redis/v9"
 
 	"jari/cmd/surge/check"
 	"jari/cmd/surge/journal"
 	"jari/cmd/surge/rig"
 	"jari/internal/fault"
+	"jari/internal/slot"
 )
 
 // The sizes of a stage.
@@ -436,26 +438,24 @@ func (t *theatre) copies(ctx context.Context, slots []check.Slot) (map[int64]che
 	now := strconv.FormatInt(time.Now().UnixMilli(), 10)
 	for _, s := range slots {
 		id := strconv.FormatInt(s.ID, 10)
-		fields, err := t.rig.Redis.HGetAll(ctx, "{"+t.stage.ID+"}:slot:"+id).Result()
-		if err != nil {
+		text, err := t.rig.Redis.Get(ctx, "{"+t.stage.ID+"}:copy:"+id).Result()
+		switch {
+		case errors.Is(err, redis.Nil):
+			continue
+		case err != nil:
 			return nil, fmt.Errorf("reading the copies: %w", err)
 		}
-		if len(fields) == 0 {
-			continue
+		c, err := slot.ParseCopy(s.ID, text)
+		if err != nil {
+			return nil, err
 		}
 		holds, err := t.rig.Redis.ZCount(ctx, "{"+t.stage.ID+"}:holds:"+id, now, "+inf").Result()
 		if err != nil {
 			return nil, fmt.Errorf("reading the holds: %w", err)
 		}
-		c := check.Copy{Slot: check.Slot{ID: s.ID, State: fields["state"], Generation: fields["generation"]}, Holds: int(holds)}
-		var errs [3]error
-		c.Capacity, errs[0] = strconv.Atoi(fields["capacity"])
-		c.Booked, errs[1] = strconv.Atoi(fields["booked"])
-		c.Version, errs[2] = strconv.ParseInt(fields["version"], 10, 64)
-		if err := errors.Join(errs[:]...); err != nil {
-			return nil, fmt.Errorf("a copy can't be read: %w", err)
-		}
-		copies[s.ID] = c
+		copies[s.ID] = check.Copy{Slot: check.Slot{
+			ID: s.ID, Capacity: c.Capacity, Booked: c.Booked, State: string(c.State), Version: c.Version, Generation: c.Generation,
+		}, Holds: int(holds)}
 	}
 	return copies, nil
 }

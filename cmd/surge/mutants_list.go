@@ -61,7 +61,7 @@ var bookingMutants = []mutant{
 	{
 		name: "a copy is replaced by whatever comes, older or newer",
 		edits: []edit{{
-			fileApply, "if not old[1] or old[2] ~= generation or tonumber(old[1]) < tonumber(version) then", "if true then",
+			fileApply, "local newer = g ~= generation or tonumber(v) < tonumber(version)", "local newer = true",
 		}},
 		cells: []string{"none"},
 		tests: []mutantTest{{pkgSlot, "TestCopyIsReplacedOnlyByANewerOne"}},
@@ -76,12 +76,12 @@ var bookingMutants = []mutant{
 	},
 	{
 		name:  "placing a hold always says yes",
-		edits: []edit{{filePlace, "if tonumber(copy[2]) + held >= tonumber(copy[1]) then", "if false then"}},
+		edits: []edit{{filePlace, "return copy.left - held, held", "return 1, held"}},
 		cells: []string{"none"},
 	},
 	{
 		name:  "a call forgets what it placed itself",
-		edits: []edit{{filePlace, "counts[holds] = not live and held + 1 or nil", "counts[holds] = held"}},
+		edits: []edit{{filePlace, "whole(forget), id)\n  counts[holds] = held\n", "whole(forget), id)\n"}},
 		cells: []string{"none"},
 		tests: []mutantTest{{pkgSlot, "TestACallOfManyDoesWhatAsManyCallsDo"}},
 	},
@@ -160,7 +160,7 @@ var bookingMutants = []mutant{
 	},
 	{
 		name:  "a later hold of a person is dropped with an earlier one",
-		edits: []edit{{fileApply, "if not mine or mine.hold == '' or mine.hold == hold then", "if true then"}},
+		edits: []edit{{fileApply, "if theirs == '' or theirs == hold then", "if true then"}},
 		tests: []mutantTest{{pkgSlot, "TestADecidedHoldSparesALaterHold"}},
 	},
 	{

@@ -30,9 +30,11 @@ func TestAFlushThatDoesNotLookDecidesAlike(t *testing.T) {
 				want:  []verdict{booked, booked},
 			},
 			"a retry among first tries": {
-				holds: func(b bench, first, _ token.Hold) []token.Hold { return []token.Hold{b.held(t, 2), first, b.held(t, 2)} },
-				want:  []verdict{booked, {status: Active}, booked},
-				met:   true,
+				holds: func(b bench, first, _ token.Hold) []token.Hold {
+					return []token.Hold{b.held(t, 2), first, b.held(t, 2)}
+				},
+				want: []verdict{booked, {status: Active}, booked},
+				met:  true,
 			},
 			"a retry of what was refused": {
 				holds: func(b bench, _, refused token.Hold) []token.Hold { return []token.Hold{refused, b.held(t, 2)} },

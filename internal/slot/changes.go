@@ -393,33 +393,27 @@ func (s *Service) read(ctx context.Context, sh *shelf, slots []int64, scores map
 
 // readSeen reads the answer of read_slots.lua.
 func readSeen(slots []int64, reply []any) (all []seen, at int64, err error) {
-	const fields = 7
+	const fields = 3
 	if len(reply) != 1+fields*len(slots) {
 		return nil, 0, fmt.Errorf("read_slots.lua answered %d values for %d slots", len(reply), len(slots))
 	}
 	at, _ = reply[0].(int64)
 	all = make([]seen, len(slots))
 	var faults []error
-	number := func(v any) int64 {
-		text, _ := v.(string)
-		n, err := strconv.ParseInt(text, 10, 64)
-		if err != nil {
-			faults = append(faults, err)
-		}
-		return n
-	}
 	for i, slot := range slots {
 		values := reply[1+fields*i:]
 		x := seen{Copy: Copy{Slot: slot}}
-		if values[4] != nil {
-			x.Capacity, x.Booked, x.Version = int(number(values[0])), int(number(values[1])), number(values[3])
-			state, _ := values[2].(string)
-			x.State = State(state)
-			x.Generation, _ = values[4].(string)
+		if text, known := values[0].(string); known {
+			if x.Copy, err = ParseCopy(slot, text); err != nil {
+				faults = append(faults, err)
+			}
 		}
-		held, _ := values[5].(int64)
+		held, _ := values[1].(int64)
 		if x.held = int(held); held > 0 {
-			x.forget = number(values[6])
+			text, _ := values[2].(string)
+			if x.forget, err = strconv.ParseInt(text, 10, 64); err != nil {
+				faults = append(faults, err)
+			}
 		}
 		all[i] = x
 	}

@@ -10,7 +10,7 @@ import (
 
 // copyKey is the copy of a slot's row. It expires a day after it was loaded, and is then loaded anew.
 func copyKey(campaign string, slot int64) string {
-	return "{" + campaign + "}:slot:" + strconv.FormatInt(slot, 10)
+	return "{" + campaign + "}:copy:" + strconv.FormatInt(slot, 10)
 }
 
 // holdsKey is the set of live holds of a slot. It expires with its last hold.

@@ -57,13 +57,17 @@ func (h *house) booked(t *testing.T, id int64, booked int) {
 	}
 }
 
-func copyIn(t *testing.T, client *redis.Client, id int64, field string) string {
+func copyIn(t *testing.T, client *redis.Client, id int64) slot.Copy {
 	t.Helper()
-	value, err := client.HGet(t.Context(), fmt.Sprintf("{night}:slot:%d", id), field).Result()
+	text, err := client.Get(t.Context(), fmt.Sprintf("{night}:copy:%d", id)).Result()
 	if err != nil {
 		t.Fatalf("the copy of slot %d: %v", id, err)
 	}
-	return value
+	c, err := slot.ParseCopy(id, text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
 }
 
 func TestAChangeWhoseWriterDiedReachesRedis(t *testing.T) {
@@ -72,11 +76,11 @@ func TestAChangeWhoseWriterDiedReachesRedis(t *testing.T) {
 	place := h.places(t, "here")[0]
 	r := h.reconciler(t, h.redis)
 	r.tick(t)
-	if got := copyIn(t, h.redis, place.ID, "booked"); got != "0" {
-		t.Fatalf("booked %s after the first sweep", got)
+	if got := copyIn(t, h.redis, place.ID).Booked; got != 0 {
+		t.Fatalf("booked %d after the first sweep", got)
 	}
 	h.booked(t, place.ID, 2)
-	r.until(t, "the copy says 2 booked", func() bool { return copyIn(t, h.redis, place.ID, "booked") == "2" })
+	r.until(t, "the copy says 2 booked", func() bool { return copyIn(t, h.redis, place.ID).Booked == 2 })
 	if len(r.found) != 1 {
 		t.Fatalf("%d sweeps: the change was to be pushed by itself", len(r.found))
 	}
@@ -102,7 +106,7 @@ func TestAChangeThatCommitsLateIsPushedToo(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.until(t, "the copies say 1 and 2 booked", func() bool {
-		return copyIn(t, h.redis, places[0].ID, "booked") == "1" && copyIn(t, h.redis, places[1].ID, "booked") == "2"
+		return copyIn(t, h.redis, places[0].ID).Booked == 1 && copyIn(t, h.redis, places[1].ID).Booked == 2
 	})
 	if len(r.found) != 1 {
 		t.Fatalf("%d sweeps: the changes were to be pushed by themselves", len(r.found))
@@ -126,14 +130,14 @@ func TestDriftIsSeenAndMended(t *testing.T) {
 	if s := sweep(); s.Slots != 9 || s.Drift != 0 {
 		t.Fatalf("at rest: %+v", s)
 	}
-	key := fmt.Sprintf("{night}:slot:%d", place.ID)
-	if err := h.redis.HSet(t.Context(), key, "capacity", 99, "version", 0).Err(); err != nil {
+	old := "99|0|open|0|" + copyIn(t, h.redis, place.ID).Generation
+	if err := h.redis.Set(t.Context(), fmt.Sprintf("{night}:copy:%d", place.ID), old, redis.KeepTTL).Err(); err != nil {
 		t.Fatal(err)
 	}
 	if s := sweep(); s.Drift != 1 {
 		t.Fatalf("an old copy isn't seen: %+v", s)
 	}
-	if s := sweep(); s.Drift != 0 || copyIn(t, h.redis, place.ID, "capacity") != "3" {
+	if s := sweep(); s.Drift != 0 || copyIn(t, h.redis, place.ID).Capacity != 3 {
 		t.Fatalf("an old copy isn't mended: %+v", s)
 	}
 }
@@ -195,8 +199,8 @@ func TestARedisThatLostItsMemoryIsFilledAgain(t *testing.T) {
 		if err := r.Tick(t.Context()); err != nil {
 			r.tick(t) // the first may find the old connection cut
 		}
-		if len(r.found) != sweeps+1 || copyIn(t, client, place.ID, "booked") != "1" {
-			t.Fatalf("%s: %d sweeps more, %s booked", c.name, len(r.found)-sweeps, copyIn(t, client, place.ID, "booked"))
+		if len(r.found) != sweeps+1 || copyIn(t, client, place.ID).Booked != 1 {
+			t.Fatalf("%s: %d sweeps more, %d booked", c.name, len(r.found)-sweeps, copyIn(t, client, place.ID).Booked)
 		}
 	}
 	if last := r.found[len(r.found)-1]; last.Drift != 1 {

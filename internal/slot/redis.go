@@ -289,7 +289,7 @@ func apply(
 		args := []any{copyLife.Milliseconds(), bookedLife.Milliseconds(), changedLife.Milliseconds(), comparing}
 		for _, c := range chunk {
 			keys = append(keys, copyKey(campaign, c.Slot), holdsKey(campaign, c.Slot))
-			args = append(args, FormatID(c.Slot), c.Capacity, c.Booked, string(c.State), c.Version, c.Generation, len(decided[c.Slot]))
+			args = append(args, FormatID(c.Slot), copyText(c), len(decided[c.Slot]))
 			for _, d := range decided[c.Slot] {
 				booked := "0"
 				if d.Booked {

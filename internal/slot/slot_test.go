@@ -452,7 +452,7 @@ func TestCopyIsLoadedWhenItIsMissing(t *testing.T) {
 	}
 	_, err := h.Place(t.Context(), h.wish(place, uuid.New()))
 	refused(t, err, fault.CodeSlotFull)
-	if n, err := h.redis.Exists(t.Context(), fmt.Sprintf("{night}:slot:%d", place.ID)).Result(); err != nil || n != 1 {
+	if n, err := h.redis.Exists(t.Context(), fmt.Sprintf("{night}:copy:%d", place.ID)).Result(); err != nil || n != 1 {
 		t.Fatalf("no copy was loaded: %d %v", n, err)
 	}
 }
@@ -461,32 +461,28 @@ func TestCopyIsReplacedOnlyByANewerOne(t *testing.T) {
 	t.Parallel()
 	h := setup(t, 1)
 	place := h.places(t, "here")[0]
-	apply := func(c slot.Copy) string {
+	apply := func(c slot.Copy) int {
 		t.Helper()
 		c.Slot, c.State = place.ID, slot.Open
 		if err := h.Push(t.Context(), "night", []slot.Copy{c}, nil); err != nil {
 			t.Fatal(err)
 		}
-		capacity, err := h.redis.HGet(t.Context(), fmt.Sprintf("{night}:slot:%d", place.ID), "capacity").Result()
-		if err != nil {
-			t.Fatal(err)
-		}
-		return capacity
+		return copyIn(t, h.redis, place.ID).Capacity
 	}
 	for _, step := range []struct {
 		name string
 		copy slot.Copy
-		want string
+		want int
 	}{
-		{"the first is taken", slot.Copy{Capacity: 10, Version: 5, Generation: "a"}, "10"},
-		{"an older one isn't", slot.Copy{Capacity: 11, Version: 4, Generation: "a"}, "10"},
-		{"the same version isn't", slot.Copy{Capacity: 12, Version: 5, Generation: "a"}, "10"},
-		{"a newer one is", slot.Copy{Capacity: 13, Version: 6, Generation: "a"}, "13"},
-		{"versions are numbers, not texts", slot.Copy{Capacity: 14, Version: 10, Generation: "a"}, "14"},
-		{"a restored database's is, although its version is lower", slot.Copy{Capacity: 15, Version: 2, Generation: "b"}, "15"},
+		{"the first is taken", slot.Copy{Capacity: 10, Version: 5, Generation: "a"}, 10},
+		{"an older one isn't", slot.Copy{Capacity: 11, Version: 4, Generation: "a"}, 10},
+		{"the same version isn't", slot.Copy{Capacity: 12, Version: 5, Generation: "a"}, 10},
+		{"a newer one is", slot.Copy{Capacity: 13, Version: 6, Generation: "a"}, 13},
+		{"versions are numbers, not texts", slot.Copy{Capacity: 14, Version: 10, Generation: "a"}, 14},
+		{"a restored database's is, although its version is lower", slot.Copy{Capacity: 15, Version: 2, Generation: "b"}, 15},
 	} {
 		if got := apply(step.copy); got != step.want {
-			t.Fatalf("%s: capacity %s, want %s", step.name, got, step.want)
+			t.Fatalf("%s: capacity %d, want %d", step.name, got, step.want)
 		}
 	}
 }

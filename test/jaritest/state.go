@@ -109,7 +109,7 @@ func (s *Server) State(t testing.TB) State {
 	// Copies of slots follow Postgres by themselves, and say what it says. That somebody asked is counted also when they are
 	// refused.
 	found = slices.DeleteFunc(found, func(key string) bool {
-		return strings.HasPrefix(key, "rate:") || strings.HasPrefix(key, "{pulse}") || strings.Contains(key, "}:slot:") || strings.HasSuffix(key, "}:changed")
+		return strings.HasPrefix(key, "rate:") || strings.HasPrefix(key, "{pulse}") || strings.Contains(key, "}:copy:") || strings.HasSuffix(key, "}:changed")
 	})
 	pipe := s.Redis.Pipeline()
 	values, lives := make([]*goredis.StringCmd, len(found)), make([]*goredis.DurationCmd, len(found))

@@ -2,11 +2,11 @@ package journey_test
 
 import (
 	"net/http"
-	"strconv"
 	"testing"
 	"time"
 
 	"jari/internal/fault"
+	"jari/internal/slot"
 	"jari/test/jaritest"
 )
 
@@ -61,14 +61,18 @@ func redisState(t *testing.T, s *jaritest.Server, pattern string) map[string]str
 }
 
 // untell waits until Redis was told of the one booking of a slot, and then has it as if it hadn't been.
-func untell(t *testing.T, s *jaritest.Server, slot string, before map[string]string) {
+func untell(t *testing.T, s *jaritest.Server, id string, before map[string]string) {
 	t.Helper()
 	for deadline := time.Now().Add(time.Minute); ; time.Sleep(5 * time.Millisecond) {
-		text, err := s.Redis.HGet(t.Context(), "{"+s.Campaign+"}:slot:"+slot, "booked").Result()
+		text, err := s.Redis.Get(t.Context(), "{"+s.Campaign+"}:copy:"+id).Result()
 		if err != nil {
 			t.Fatal(err)
 		}
-		if n, _ := strconv.Atoi(text); n == 1 {
+		c, err := slot.ParseCopy(0, text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c.Booked == 1 {
 			break
 		}
 		if time.Now().After(deadline) {

@@ -1,5 +1,6 @@
 -- What every script begins with: how the record of a person's latest hold is read and written. It is one text, because
--- reading and writing it is then two commands instead of five, and the commands are most of what a script costs.
+-- reading and writing it is then two commands instead of five, and the commands are most of what a script costs; and no more of
+-- it is taken apart than is needed.
 --
 --   state|hold|slot|placed|expires|replaces|placements|window|told
 --
@@ -8,36 +9,39 @@
 -- told        what else the hold's token says, which nobody here reads; the only field that may have a bar in it
 --
 -- All fields are texts, and numbers only where something is computed of them. What is computed goes back as whole(number):
--- Lua would print it as a fraction, which costs as much as a small command.
+-- Lua would print it as a fraction. Making that text costs as much as a small command, and a call needs the same few instants
+-- for everybody, so each is made once.
+local texts = {}
 local function whole(n)
-  return string.format('%d', n)
+  local text = texts[n]
+  if not text then
+    text = string.format('%d', n)
+    texts[n] = text
+  end
+  return text
 end
 
-local function read_person(key)
-  local text = redis.call('GET', key)
-  if not text then
-    return nil
-  end
+local function parse_person(text)
   local p = {}
   p.state, p.hold, p.slot, p.placed, p.expires, p.replaces, p.placements, p.window, p.told =
     string.match(text, '^(%a+)|([^|]*)|([^|]*)|([^|]*)|([^|]*)|([^|]*)|([^|]*)|([^|]*)|(.*)$')
   return p
 end
 
--- Writes a record, kept until an instant in ms, or as long as before without one.
-local function write_person(key, p, until_ms)
-  local text = table.concat({p.state, p.hold, p.slot, p.placed, p.expires, p.replaces, p.placements, p.window, p.told}, '|')
-  if until_ms then
-    redis.call('SET', key, text, 'PXAT', whole(until_ms))
-  else
-    redis.call('SET', key, text, 'KEEPTTL')
-  end
+local function person_text(state, hold, slot, placed, expires, replaces, placements, window, told)
+  return state .. '|' .. hold .. '|' .. slot .. '|' .. placed .. '|' .. expires .. '|' .. replaces .. '|' .. placements .. '|' ..
+    window .. '|' .. told
 end
 
--- Takes the hold out of a record; what the person placed stays counted.
-local function without_hold(p, state)
-  return {
-    state = state, hold = '', slot = '', placed = '', expires = '', replaces = '',
-    placements = p and p.placements or '0', window = p and p.window or '0', told = '',
-  }
+-- Of a record: its hold, what the person placed and until when that counts as one text, and the latter; of none, an empty one.
+local function hold_of(text)
+  if not text then
+    return '', '0|0', '0'
+  end
+  return string.match(text, '^%a+|([^|]*)|[^|]*|[^|]*|[^|]*|[^|]*|([^|]*|([^|]*))|')
+end
+
+-- A record without a hold: what the person placed stays counted.
+local function no_hold(state, counted)
+  return state .. '||||||' .. counted .. '|'
 end

@@ -5,7 +5,7 @@
 -- KEYS[1]  the slots that changed lately (zset: slot id -> instant in ms), from which documents are kept current
 -- KEYS[2]  the holds that were given up (zset: hold id -> instant in ms from which it couldn't be confirmed anyway)
 -- then for each placement
---   the slot's copy (hash)
+--   the slot's copy
 --   the slot's live holds (zset: hold id -> instant in ms at which it is forgotten)
 --   the person's record
 --   the live holds of the slot that prior_slot names; the slot's own where there is none
@@ -46,9 +46,60 @@ local function answer(code, p)
   return {code, p.hold, p.slot, p.placed, p.expires, p.replaces, p.told}
 end
 
+-- The units that are free at a slot, and how many live holds there are; or nothing, and why.
+local function look(key, holds)
+  local copy = copies[key]
+  if not copy then
+    local text = redis.call('GET', key)
+    if not text then
+      return nil, 'missing'
+    end
+    copy = {}
+    copy.capacity, copy.booked, copy.state = string.match(text, '^(%d+)|(%d+)|(%a+)|')
+    copy.left = copy.capacity - copy.booked
+    copies[key] = copy
+  end
+  if copy.state ~= 'open' then
+    return nil, {'closed', copy.state}
+  end
+  -- What is over stays in the set until the copy is replaced, and isn't counted.
+  local held = counts[holds] or redis.call('ZCOUNT', holds, instant, '+inf')
+  counts[holds] = held
+  return copy.left - held, held
+end
+
+-- Adds a hold to those of a slot.
+local function add(holds, id, forget, held)
+  redis.call('ZADD', holds, whole(forget), id)
+  counts[holds] = held
+  -- The set must outlive its longest hold, also one that was placed while holds lasted longer.
+  if (kept[holds] or 0) < forget then
+    redis.call('PEXPIREAT', holds, whole(forget + longest))
+    kept[holds] = forget
+  end
+end
+
 local function place(k, a)
   local holds, person, id, slot, instead, replaces = KEYS[k + 1], KEYS[k + 2], ARGV[a], ARGV[a + 1], ARGV[a + 3], ARGV[a + 5]
-  local mine = read_person(person)
+  local expires = now + ARGV[a + 2]
+  local forget = expires + grace
+  local free, held = look(KEYS[k], holds)
+  local text
+  if free and free > 0 then
+    -- Most have no record yet. Then writing it and finding that there was none is one command.
+    text = redis.call('SET', person,
+      person_text('held', id, slot, instant, whole(expires), replaces, '1', whole(now + window), ARGV[a + 6]),
+      'NX', 'GET', 'PXAT', whole(math.max(forget, now + window)))
+    if not text then
+      add(holds, id, forget, held + 1)
+      changed[#changed + 1] = instant
+      changed[#changed + 1] = slot
+      return 'new'
+    end
+  else
+    text = redis.call('GET', person)
+  end
+  local mine = text and parse_person(text)
   if mine and mine.state == 'booked' and replaces == '' then
     return 'booked'
   end
@@ -76,24 +127,13 @@ local function place(k, a)
     return {'prior', mine.slot}
   end
 
-  local copy = copies[KEYS[k]]
-  if not copy then
-    copy = redis.call('HMGET', KEYS[k], 'capacity', 'booked', 'state')
-    copies[KEYS[k]] = copy
+  if not free then
+    return held -- why there is none
   end
-  if not copy[1] then
-    return 'missing'
-  end
-  if copy[3] ~= 'open' then
-    return {'closed', copy[3]}
-  end
-  -- What is over stays in the set until the copy is replaced, and isn't counted.
-  local held = counts[holds] or redis.call('ZCOUNT', holds, instant, '+inf')
-  counts[holds] = held
   if live and mine.slot == slot then
-    held = held - 1 -- one's own, which the new one takes the place of
+    free, held = free + 1, held - 1 -- one's own, which the new one takes the place of
   end
-  if tonumber(copy[2]) + held >= tonumber(copy[1]) then
+  if free <= 0 then
     return 'full'
   end
   -- Counted only when there is a place to have, and before anything is changed.
@@ -118,19 +158,10 @@ local function place(k, a)
       changed[#changed + 1] = mine.slot
     end
   end
-  local expires = now + tonumber(ARGV[a + 2])
-  local forget = expires + grace
-  redis.call('ZADD', holds, whole(forget), id)
-  counts[holds] = not live and held + 1 or nil
-  -- The set must outlive its longest hold, also one that was placed while holds lasted longer.
-  if (kept[holds] or 0) < forget then
-    redis.call('PEXPIREAT', holds, whole(forget + longest))
-    kept[holds] = forget
-  end
-  write_person(person, {
-    state = 'held', hold = id, slot = slot, placed = instant, expires = whole(expires), replaces = replaces,
-    placements = whole(placements), window = whole(over), told = ARGV[a + 6],
-  }, math.max(forget, over))
+  add(holds, id, forget, not live and held + 1 or nil)
+  redis.call('SET', person,
+    person_text('held', id, slot, instant, whole(expires), replaces, whole(placements), whole(over), ARGV[a + 6]),
+    'PXAT', whole(math.max(forget, over)))
   changed[#changed + 1] = instant
   changed[#changed + 1] = slot
   return 'new'

@@ -1,19 +1,15 @@
 -- Reads what Redis knows of slots, so that an instance can keep their documents current. It changes nothing.
 --
--- KEYS in pairs: a slot's copy (hash) and its live holds (zset: hold id -> instant in ms at which it is forgotten)
+-- KEYS in pairs: a slot's copy and its live holds (zset: hold id -> instant in ms at which it is forgotten)
 --
--- Returns an array: this instant in ms, then for each slot seven elements: capacity, booked, state, version and
--- generation of its copy (nothing where there is none), how many of its holds aren't forgotten yet, and when the first of
--- them will be ('' where there is none).
+-- Returns an array: this instant in ms, then for each slot three elements: its copy (nothing where there is none), how many of
+-- its holds aren't forgotten yet, and when the first of them will be ('' where there is none).
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
 local later = string.format('(%.0f', now)
 local out = {now}
 for i = 1, #KEYS, 2 do
-  local copy = redis.call('HMGET', KEYS[i], 'capacity', 'booked', 'state', 'version', 'generation')
-  for j = 1, 5 do
-    out[#out + 1] = copy[j]
-  end
+  out[#out + 1] = redis.call('GET', KEYS[i])
   local held, first = redis.call('ZCOUNT', KEYS[i + 1], later, '+inf'), ''
   if held > 0 then
     first = redis.call('ZRANGEBYSCORE', KEYS[i + 1], later, '+inf', 'WITHSCORES', 'LIMIT', 0, 1)[2]

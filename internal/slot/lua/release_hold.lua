@@ -9,15 +9,16 @@
 -- ARGV[4]  grace in ms, as for placing   ARGV[5]  the longest that any hold may last, in ms
 --
 -- Returns 'released', or 'other' if the person's latest hold is another one (or none).
-local mine = read_person(KEYS[1])
+local text = redis.call('GET', KEYS[1])
+local mine = text and parse_person(text)
 if not mine or mine.hold ~= ARGV[1] or mine.slot ~= ARGV[2] then
   return 'other'
 end
 local t = redis.call('TIME')
 local instant = whole(t[1] * 1000 + math.floor(t[2] / 1000))
 redis.call('ZREM', KEYS[2], ARGV[1])
-mine.state = 'released'
-write_person(KEYS[1], mine)
+redis.call('SET', KEYS[1], person_text('released', mine.hold, mine.slot, mine.placed, mine.expires, mine.replaces, mine.placements,
+  mine.window, mine.told), 'KEEPTTL')
 redis.call('ZREMRANGEBYSCORE', KEYS[4], '-inf', instant)
 redis.call('ZADD', KEYS[4], whole(mine.expires + ARGV[4]), ARGV[1])
 redis.call('PEXPIRE', KEYS[4], whole(ARGV[5] + ARGV[4]))
