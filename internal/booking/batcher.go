@@ -55,7 +55,10 @@ type BatchLimits struct {
 type lane struct {
 	mu      sync.Mutex
 	waiting []*waiter
+	flying  []*waiter // those in the flush that runs
 	busy    bool
+	// overdue tells those whom no flush has answered in time. It is there when it is set.
+	overdue *time.Timer
 	// placing are holds on the lane's slots that are being placed, coming those that were just now and aren't confirmed yet,
 	// order the same in the order of their ends, and took is how long a flush takes (room.go).
 	placing int
@@ -72,6 +75,7 @@ type waiter struct {
 	end      *ending
 	campaign string
 	deadline time.Time
+	answered atomic.Bool   // somebody has an answer, or says that there is none
 	done     chan struct{} // closed when result and err are set
 	result   Booking
 	fresh    bool
@@ -115,18 +119,11 @@ func (b *batcher) wait(ctx context.Context, w *waiter) (booking Booking, fresh b
 	if err := ctx.Err(); err != nil {
 		return Booking{}, false, outcomeUnknown(err)
 	}
-	w.deadline, w.done = b.clock.Real().Add(b.limit.Wait), make(chan struct{})
 	if err := b.enqueue(w); err != nil {
 		return Booking{}, false, err
 	}
-	timer := time.NewTimer(b.limit.Wait)
-	defer timer.Stop()
-	select {
-	case <-w.done:
-		return w.result, w.fresh, w.err
-	case <-timer.C:
-		return Booking{}, false, outcomeUnknown(nil)
-	}
+	<-w.done
+	return w.result, w.fresh, w.err
 }
 
 func outcomeUnknown(cause error) error {
@@ -134,6 +131,7 @@ func outcomeUnknown(cause error) error {
 }
 
 func (b *batcher) enqueue(w *waiter) error {
+	w.deadline, w.done = b.clock.Real().Add(b.limit.Wait), make(chan struct{})
 	l := b.lane(w.slot())
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -144,12 +142,40 @@ func (b *batcher) enqueue(w *waiter) error {
 		return fault.New(fault.Unavailable, fault.CodeOverloaded).After(2 * time.Second)
 	}
 	l.waiting = append(l.waiting, w)
+	if l.overdue == nil {
+		l.overdue = time.AfterFunc(b.limit.Wait, func() { b.expire(l) })
+	}
 	if !l.busy {
 		l.busy = true
 		b.running.Add(1)
 		go b.run(l)
 	}
 	return nil
+}
+
+// expire tells whoever has waited too long that their outcome is unknown, and comes back when the next will have. What they
+// asked for is decided all the same. One timer for a lane does it: one for each who waits costs more than all of them are worth.
+func (b *batcher) expire(l *lane) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now := b.clock.Real()
+	var next time.Time
+	for _, group := range [][]*waiter{l.flying, l.waiting} {
+		for _, w := range group {
+			switch {
+			case w.answered.Load():
+			case !now.Before(w.deadline):
+				w.fail(outcomeUnknown(nil))
+			case next.IsZero() || w.deadline.Before(next):
+				next = w.deadline
+			}
+		}
+	}
+	if next.IsZero() {
+		l.overdue = nil
+		return
+	}
+	l.overdue.Reset(next.Sub(now))
 }
 
 // lane is that of a slot.
@@ -197,6 +223,7 @@ func (w *waiter) key() uuid.UUID {
 func (l *lane) take(most int) []*waiter {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.flying = nil
 	if len(l.waiting) == 0 {
 		l.busy = false
 		return nil
@@ -211,7 +238,7 @@ func (l *lane) take(most int) []*waiter {
 		}
 		rest = append(rest, w)
 	}
-	l.waiting = rest
+	l.waiting, l.flying = rest, group
 	return group
 }
 
@@ -383,14 +410,16 @@ func (w *waiter) settleEnd(b Booking) {
 	w.succeed(b, false)
 }
 
-func (w *waiter) succeed(result Booking, fresh bool) {
-	w.result, w.fresh = result, fresh
-	close(w.done)
-}
+func (w *waiter) succeed(result Booking, fresh bool) { w.answer(result, fresh, nil) }
 
-func (w *waiter) fail(err error) {
-	w.err = err
-	close(w.done)
+func (w *waiter) fail(err error) { w.answer(Booking{}, false, err) }
+
+// answer is for whoever is first to have one.
+func (w *waiter) answer(result Booking, fresh bool, err error) {
+	if w.answered.CompareAndSwap(false, true) {
+		w.result, w.fresh, w.err = result, fresh, err
+		close(w.done)
+	}
 }
 
 // close waits until every lane has finished what it has.

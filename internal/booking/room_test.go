@@ -19,7 +19,7 @@ func (h *hand) Offset() time.Duration { return 0 }
 // waiting is a batcher whose lanes nobody flushes, with flushes that took so long.
 func waiting(took time.Duration) (*batcher, *hand) {
 	clk := &hand{at: time.Date(2021, 7, 19, 11, 0, 0, 0, time.UTC)}
-	b := &batcher{clock: clk, limit: BatchLimits{Rows: 4, Lanes: 2, Queue: 100, Wait: time.Second}}
+	b := &batcher{clock: clk, limit: BatchLimits{Rows: 4, Lanes: 2, Queue: 100, Wait: time.Hour}}
 	for range b.limit.Lanes {
 		b.lanes = append(b.lanes, &lane{busy: true, took: took})
 	}

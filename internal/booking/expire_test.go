@@ -1,0 +1,79 @@
+package booking
+
+import (
+	"log/slog"
+	"sync"
+	"testing"
+	"time"
+
+	"jari/internal/clock"
+	"jari/internal/fault"
+	"jari/internal/token"
+)
+
+// TestWhoWaitsTooLongIsToldSoAndDecidedAllTheSame, in the flush that can't go on as well as behind it.
+func TestWhoWaitsTooLongIsToldSoAndDecidedAllTheSame(t *testing.T) {
+	t.Parallel()
+	in := setup(t, 100)
+	brief := BatchLimits{Rows: 2, Lanes: 1, Queue: 100, Wait: 300 * time.Millisecond}
+	b := bench{pool: in.pool, batcher: newBatcher(
+		in.pool, noRedis{}, clock.NewSystem(0), brief, slog.New(slog.DiscardHandler), func(int, time.Duration, error) {})}
+	// The commit waits for somebody, which has no deadline: the row is locked only when it is inserted.
+	person := newPerson(t, b.pool)
+	stopper, err := b.pool.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = stopper.Rollback(t.Context()) }()
+	const same = `INSERT INTO bookings (campaign_id, booking_id, hold_id, slot_id, person_id, actor_id, status, reference, series_id,
+		wave_id, rules_version, judged_at, held_at)
+		VALUES ('night', gen_random_uuid(), gen_random_uuid(), 1, $1, $1, 'active', 'x', gen_random_uuid(), 'E3', 1, now(), now())`
+	if _, err := stopper.Exec(t.Context(), same, person); err != nil {
+		t.Fatal(err)
+	}
+	stuck := heldBy(person, 1)
+	behind := []token.Hold{stuck}
+	for range 5 {
+		behind = append(behind, b.held(t, 1))
+	}
+	l := b.lane(1)
+	until := func(what string, is func() bool) {
+		t.Helper()
+		for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) {
+			l.mu.Lock()
+			done := is()
+			l.mu.Unlock()
+			if done {
+				return
+			}
+			if time.Now().After(deadline) {
+				t.Fatal(what)
+			}
+		}
+	}
+	var waiting sync.WaitGroup
+	for _, h := range behind {
+		waiting.Go(func() {
+			if _, _, err := b.confirm(t.Context(), h); fault.CodeOf(err) != fault.CodeOutcomeUnknown {
+				t.Errorf("told %v", err)
+			}
+		})
+		until("no flush has begun", func() bool { return len(l.flying) > 0 }) // the first one, with whom it stops
+	}
+	waiting.Wait()
+	if err := stopper.Rollback(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if n := count(t, b.pool, `SELECT count(*) FROM bookings WHERE status = 'active'`); n != len(behind) {
+		t.Errorf("%d of %d who were told nothing were decided", n, len(behind))
+	}
+	b.consistent(t)
+	// Nobody waits any more, so nothing is left running.
+	until("the lane's timer goes on", func() bool { return l.overdue == nil && !l.busy })
+	if got := b.mustConfirm(t, b.held(t, 1)); got.Status != Active {
+		t.Errorf("the next one is %+v", got)
+	}
+}
