@@ -2,8 +2,10 @@ package httpapi
 
 import (
 	"encoding/json"
+	"math"
 	"strconv"
 	"time"
+	"unicode/utf8"
 )
 
 // The two answers of the rush, written as encoding/json writes them and without reflection. A test compares.
@@ -73,10 +75,12 @@ func appendTime(b []byte, t time.Time) []byte {
 	return append(t.AppendFormat(append(b, '"'), time.RFC3339Nano), '"')
 }
 
-// appendText leaves everything but plain ASCII to the library.
+// appendText leaves whatever has to be written otherwise than it is to the library.
 func appendText(b []byte, s string) []byte {
-	for i := range len(s) {
-		if c := s[i]; c < ' ' || c > '~' || c == '"' || c == '\\' || c == '<' || c == '>' || c == '&' {
+	for _, r := range s {
+		switch {
+		case r < ' ', r == '"', r == '\\', r == '<', r == '>', r == '&', r == '\u007f',
+			r == utf8.RuneError, r == '\u2028', r == '\u2029':
 			text, _ := json.Marshal(s) // a string never fails
 			return append(b, text...)
 		}
@@ -88,6 +92,12 @@ func appendNumber(b []byte, name string, f *float64) []byte {
 	if f == nil {
 		return b
 	}
+	b = append(b, name...)
+	// Most degrees; the library has its own way with what is very small or large.
+	const least, below = 1e-6, 1e21
+	if size := math.Abs(*f); size == 0 || (least <= size && size < below) {
+		return strconv.AppendFloat(b, *f, 'f', -1, 64)
+	}
 	text, _ := json.Marshal(*f) // a place on the map is a number
-	return append(append(b, name...), text...)
+	return append(b, text...)
 }
