@@ -2,13 +2,19 @@ package httpapi
 
 import (
 	"bufio"
+	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"jari/internal/clock"
 )
 
 // lookedOut serves until the test ends; requests to /alone aren't looked out for. Each request waits in entered until the test
@@ -156,6 +162,164 @@ func TestWhoLeavesIsMissedUnlessLeftAlone(t *testing.T) {
 			t.Error(path, err)
 		}
 		release <- struct{}{}
+	}
+}
+
+// TestWhoHasLeftIsSeenByWhoeverAsks, although nobody looked out for them.
+func TestWhoHasLeftIsSeenByWhoeverAsks(t *testing.T) {
+	t.Parallel()
+	dial, entered, release := lookedOut(t, time.Minute)
+	for _, leaves := range []bool{false, true} {
+		c, answers := dial()
+		if _, err := io.WriteString(c, put("/alone", "x")); err != nil {
+			t.Fatal(err)
+		}
+		r := <-entered
+		ctx := untilTheyLeave(clock.NewSystem(0), r)
+		for asked := time.Now(); time.Since(asked) < 2*soon; time.Sleep(soon / 5) {
+			if err := ctx.Err(); err != nil {
+				t.Fatal("somebody who is there has left:", err)
+			}
+		}
+		if leaves {
+			if err := c.Close(); err != nil {
+				t.Fatal(err)
+			}
+			for deadline := time.Now().Add(20 * time.Second); ctx.Err() == nil; time.Sleep(time.Millisecond) {
+				if time.Now().After(deadline) {
+					t.Fatal("nobody sees that they left")
+				}
+			}
+			if err := r.Context().Err(); err != nil {
+				t.Error("somebody looked out:", err)
+			}
+			release <- struct{}{}
+			continue
+		}
+		if _, err := io.WriteString(c, put("/watched", "y")); err != nil { // what is sent ahead isn't lost by looking
+			t.Fatal(err)
+		}
+		if err := ctx.Err(); err != nil {
+			t.Error(err)
+		}
+		for _, want := range []string{"x", "y"} {
+			release <- struct{}{}
+			if got := answered(t, answers); got != want {
+				t.Errorf("%q, want %q", got, want)
+			}
+			if want == "x" {
+				<-entered
+			}
+		}
+	}
+}
+
+// pair is a connection as a server has it, and the other end.
+func pair(t *testing.T) (here *lookout, there net.Conn) {
+	t.Helper()
+	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if there, err = new(net.Dialer).DialContext(t.Context(), "tcp", l.Addr().String()); err != nil {
+		t.Fatal(err)
+	}
+	c, err := Lookout(&http.Server{ReadHeaderTimeout: time.Minute}, l).Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _, _, _ = c.Close(), there.Close(), l.Close() })
+	here, ok := c.(*lookout)
+	if !ok {
+		t.Fatal("a connection without deadlines of its own")
+	}
+	return here, there
+}
+
+// TestADeadlineBoundsWhatGoesOnAndWhatComes, in both directions, as it does of any connection.
+func TestADeadlineBoundsWhatGoesOnAndWhatComes(t *testing.T) {
+	t.Parallel()
+	past, none := time.Unix(1, 0), time.Time{}
+	much := make([]byte, 64<<20) // more than any buffer between them
+	for name, c := range map[string]struct {
+		wait func(*lookout) error
+		set  func(*lookout, time.Time) error
+	}{
+		"reading":         {func(c *lookout) error { _, err := c.Read(make([]byte, 10)); return err }, (*lookout).SetReadDeadline},
+		"reading, both":   {func(c *lookout) error { _, err := c.Read(make([]byte, 10)); return err }, (*lookout).SetDeadline},
+		"writing":         {func(c *lookout) error { _, err := c.Write(much); return err }, (*lookout).SetWriteDeadline},
+		"writing, both":   {func(c *lookout) error { _, err := c.Write(much); return err }, (*lookout).SetDeadline},
+		"writing through": {func(c *lookout) error { _, err := c.ReadFrom(bytes.NewReader(much)); return err }, (*lookout).SetWriteDeadline},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			here, there := pair(t)
+			ended := make(chan error)
+			begin := func() { go func() { ended <- c.wait(here) }() }
+			bounded := func(what string) {
+				t.Helper()
+				if err := <-ended; !errors.Is(err, os.ErrDeadlineExceeded) {
+					t.Fatalf("%s: %v", what, err)
+				}
+			}
+			set := func(at time.Time) {
+				t.Helper()
+				if err := c.set(here, at); err != nil {
+					t.Fatal(err)
+				}
+			}
+			set(past)
+			begin()
+			bounded("a deadline of before")
+			set(none)
+			set(time.Now().Add(20 * time.Millisecond))
+			begin()
+			bounded("a deadline to come")
+			set(time.Now().Add(time.Hour))
+			begin()
+			for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) {
+				here.reads.mu.Lock()
+				here.writes.mu.Lock()
+				busy := here.reads.busy + here.writes.busy
+				here.writes.mu.Unlock()
+				here.reads.mu.Unlock()
+				if busy > 0 {
+					break
+				}
+				if time.Now().After(deadline) {
+					t.Fatal("nobody waits")
+				}
+			}
+			set(past)
+			bounded("a deadline that comes meanwhile")
+			set(none)
+			begin()
+			go func() { _, _ = io.Copy(io.Discard, there) }()
+			if _, err := io.WriteString(there, "something"); err != nil {
+				t.Fatal(err)
+			}
+			if err := <-ended; err != nil {
+				t.Error("without a deadline:", err)
+			}
+		})
+	}
+}
+
+// TestALittleLaterIsNotSetAnew: requests that follow each other quickly have nearly the same deadline.
+func TestALittleLaterIsNotSetAnew(t *testing.T) {
+	t.Parallel()
+	var set []time.Time
+	b := bound{apply: func(at time.Time) error { set = append(set, at); return nil }}
+	at := time.Now()
+	for _, asked := range []time.Duration{0, deadlineSlack / 2, deadlineSlack * 3 / 4, deadlineSlack * 2, deadlineSlack, 2 * deadlineSlack} {
+		if err := errors.Join(b.ask(at.Add(asked)), b.begin()); err != nil {
+			t.Fatal(err)
+		}
+		b.end()
+	}
+	want := []time.Time{at, at.Add(2 * deadlineSlack), at.Add(deadlineSlack), at.Add(2 * deadlineSlack)}
+	if !slices.Equal(set, want) {
+		t.Errorf("set %v, want %v", set, want)
 	}
 }
 

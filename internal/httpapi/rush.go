@@ -50,9 +50,7 @@ func (s *Server) answerRush(g guard, p priority, answer rushed) echo.MiddlewareF
 			buffer, _ := rushBodies.Get().(*bytes.Buffer)
 			defer rushBodies.Put(buffer)
 			buffer.Reset()
-			if p == toConfirm {
-				leaveAlone(r)
-			}
+			leaveAlone(r)
 			if _, err := io.CopyN(buffer, r.Body, r.ContentLength); err != nil {
 				r.Body = io.NopCloser(io.MultiReader(bytes.NewReader(bytes.Clone(buffer.Bytes())), r.Body))
 				return next(c)
@@ -89,7 +87,7 @@ func rushHold(s *Server, c echo.Context, a *asking, body []byte) (bool, error) {
 	if err != nil {
 		return true, err
 	}
-	h, err := s.Bookings.Hold(c.Request().Context(), campaign, through(who, a.admission), wish)
+	h, err := s.Bookings.Hold(untilTheyLeave(s.Clock, c.Request()), campaign, through(who, a.admission), wish)
 	s.Pulse.Meter.Count(campaign.ID, pulse.Held, pulse.Who{Person: a.session.Person}, err == nil)
 	if err != nil {
 		return true, inCampaign(campaign, err)
