@@ -180,7 +180,7 @@ func (r *Reconciler) push(ctx context.Context) error {
 			return err
 		}
 		for campaign, copies := range chunk {
-			if _, err := applyCopies(ctx, r.redis, campaign, copies, nil); err != nil {
+			if _, err := repeatCopies(ctx, r.redis, campaign, copies); err != nil {
 				return err
 			}
 		}

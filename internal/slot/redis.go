@@ -60,30 +60,39 @@ type placement struct {
 	priorSlot int64
 }
 
+// exchanges says what a placement gives up, and where, and what it moves; most give up nothing.
+func (p placement) exchanges() string {
+	if p.insteadOf == uuid.Nil && p.priorSlot == 0 && p.Replaces == uuid.Nil {
+		return ""
+	}
+	instead, prior, replaces := "", "", ""
+	if p.insteadOf != uuid.Nil {
+		instead = p.insteadOf.String()
+	}
+	if p.priorSlot != 0 {
+		prior = FormatID(p.priorSlot)
+	}
+	if p.Replaces != uuid.Nil {
+		replaces = p.Replaces.String()
+	}
+	return instead + "|" + prior + "|" + replaces
+}
+
 // callPlaceHolds is one call of place_holds.lua for placements of one campaign. plain sends the source, for a server that
 // doesn't know the script.
 func callPlaceHolds(ctx context.Context, pipe redis.Pipeliner, group []*placing, plain bool) *redis.Cmd {
 	id, first := group[0].Campaign, group[0]
-	keys := make([]string, 0, 2+4*len(group))
-	args := make([]any, 0, 5+7*len(group))
+	keys := make([]string, 0, 2+3*len(group))
+	args := make([]any, 0, 5+5*len(group))
 	keys = append(keys, changedKey(id), givenUpKey(id))
 	args = append(args, grace.Milliseconds(), first.limit, first.window.Milliseconds(), changedLife.Milliseconds(),
 		campaign.LongestHold.Milliseconds())
 	for _, p := range group {
-		instead, prior, replaces := "", "", ""
-		holds := holdsKey(id, p.Slot)
-		priorHolds := holds
-		if p.insteadOf != uuid.Nil {
-			instead = p.insteadOf.String()
-		}
+		keys = append(keys, copyKey(id, p.Slot), holdsKey(id, p.Slot), personKey(id, p.Person))
 		if p.priorSlot != 0 {
-			priorHolds, prior = holdsKey(id, p.priorSlot), FormatID(p.priorSlot)
+			keys = append(keys, holdsKey(id, p.priorSlot))
 		}
-		if p.Replaces != uuid.Nil {
-			replaces = p.Replaces.String()
-		}
-		keys = append(keys, copyKey(id, p.Slot), holds, personKey(id, p.Person), priorHolds)
-		args = append(args, p.ID.String(), FormatID(p.Slot), p.ttl.Milliseconds(), instead, prior, replaces, tell(p.Hold))
+		args = append(args, p.ID.String(), FormatID(p.Slot), p.ttl.Milliseconds(), p.exchanges(), tell(p.Hold))
 	}
 	if plain {
 		return placeHoldsScript.Eval(ctx, pipe, keys, args...)
@@ -273,20 +282,25 @@ const applyMost = 64
 func applyCopies(
 	ctx context.Context, client *redis.Client, campaign string, copies []Copy, decided map[int64][]Decided,
 ) (applied, error) {
-	return apply(ctx, client, campaign, copies, decided, "0")
+	return apply(ctx, client, campaign, copies, decided, "changed")
+}
+
+// repeatCopies pushes copies that were pushed already, most likely.
+func repeatCopies(ctx context.Context, client *redis.Client, campaign string, copies []Copy) (applied, error) {
+	return apply(ctx, client, campaign, copies, nil, "repeated")
 }
 
 // compareCopies pushes copies of slots that nobody changed; one that wasn't there is no news to anybody.
 func compareCopies(ctx context.Context, client *redis.Client, campaign string, copies []Copy) (applied, error) {
-	return apply(ctx, client, campaign, copies, nil, "1")
+	return apply(ctx, client, campaign, copies, nil, "compared")
 }
 
 func apply(
-	ctx context.Context, client *redis.Client, campaign string, copies []Copy, decided map[int64][]Decided, comparing string,
+	ctx context.Context, client *redis.Client, campaign string, copies []Copy, decided map[int64][]Decided, why string,
 ) (found applied, err error) {
 	for chunk := range slices.Chunk(copies, applyMost) {
 		keys := []string{changedKey(campaign)}
-		args := []any{copyLife.Milliseconds(), bookedLife.Milliseconds(), changedLife.Milliseconds(), comparing}
+		args := []any{copyLife.Milliseconds(), bookedLife.Milliseconds(), changedLife.Milliseconds(), why}
 		for _, c := range chunk {
 			keys = append(keys, copyKey(campaign, c.Slot), holdsKey(campaign, c.Slot))
 			args = append(args, FormatID(c.Slot), copyText(c), len(decided[c.Slot]))

@@ -8,7 +8,10 @@
 -- ARGV[1]  how long a copy is kept, in ms; whoever misses it loads it again
 -- ARGV[2]  how long a mark is kept, in ms
 -- ARGV[3]  how long KEYS[1] is kept, in ms
--- ARGV[4]  '1' if a copy that wasn't there is no news: whoever compares all slots with an empty Redis tells nobody anything
+-- ARGV[4]  'changed'   somebody changed these slots
+--          'repeated'  somebody did, and most likely pushed them
+--          'compared'  nobody did: a copy that wasn't there is no news. Whoever compares all slots with an empty Redis tells
+--                      nobody anything
 -- then for each slot: id, its copy as text, number of decided holds, and for each of these the hold's id and '1' if it was
 -- booked. The text is capacity|booked|state|version|generation.
 --
@@ -19,19 +22,24 @@ local instant = whole(now)
 local results, changed = {}, {}
 local at_once = 1000 -- members of one command: Lua unpacks onto a stack that is not endless
 local now_and_mark = now + ARGV[2]
-local comparing = ARGV[4] == '1'
+local just = ARGV[4] == 'changed'
 
--- Replaces a copy unless it is as new already. What somebody changed is newer most times: then finding that and writing it is
--- one command, and what was newer is put back. Of what is only compared, nothing is.
+-- Replaces a copy unless it is as new already. What was just changed is newer, most times: then writing it and finding that is one
+-- command, and what was newer is put back. Anything else is as new already, most times.
 local function renew(copy, text, version, generation)
-  local old = comparing and redis.call('GET', copy) or not comparing and redis.call('SET', copy, text, 'KEEPTTL', 'GET')
+  local old
+  if just then
+    old = redis.call('SET', copy, text, 'KEEPTTL', 'GET')
+  else
+    old = redis.call('GET', copy)
+  end
   if not old then
     redis.call('SET', copy, text, 'PX', ARGV[1])
     return 1
   end
   local v, g = string.match(old, '|(%d+)|([^|]*)$')
   local newer = g ~= generation or tonumber(v) < tonumber(version)
-  if newer == comparing then
+  if newer ~= just then
     redis.call('SET', copy, newer and text or old, 'KEEPTTL')
   end
   return newer and 2 or 0
@@ -62,7 +70,7 @@ while a <= #ARGV do
   for i = 1, decided, at_once do
     dropped = dropped + redis.call('ZREM', holds, unpack(over, i, math.min(i + at_once - 1, decided)))
   end
-  if result == 2 or dropped > 0 or (result == 1 and not comparing) then
+  if result == 2 or dropped > 0 or (result == 1 and ARGV[4] ~= 'compared') then
     if version % 8 == 0 then
       redis.call('ZREMRANGEBYSCORE', holds, '-inf', instant) -- holds that are over: nobody counts them, so there is time
     end

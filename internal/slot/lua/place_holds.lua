@@ -8,7 +8,7 @@
 --   the slot's copy
 --   the slot's live holds (zset: hold id -> instant in ms at which it is forgotten)
 --   the person's record
---   the live holds of the slot that prior_slot names; the slot's own where there is none
+--   the live holds of the slot that prior_slot names, if it names one
 --
 -- ARGV[1]  grace in ms: how much longer than told a place is kept, so that it isn't given away while a booking commits
 -- ARGV[2]  placements allowed to a person   ARGV[3]  in this window, in ms
@@ -16,9 +16,8 @@
 -- then for each placement
 --   id for the new hold, slot id
 --   ttl in ms: what the citizen is told
---   instead_of: id of the hold to give up, or ''
---   prior_slot: the slot that the fourth key belongs to, or ''
---   replaces: the booking to be moved, or ''
+--   '', or instead_of|prior_slot|replaces: id of the hold to give up, the slot that the fourth key belongs to, and the booking to
+--     be moved, or nothing for each
 --   told: what else the hold's token says
 --
 -- Returns this instant in ms, then for each placement one of
@@ -79,8 +78,8 @@ local function add(holds, id, forget, held)
   end
 end
 
-local function place(k, a)
-  local holds, person, id, slot, instead, replaces = KEYS[k + 1], KEYS[k + 2], ARGV[a], ARGV[a + 1], ARGV[a + 3], ARGV[a + 5]
+local function place(k, a, instead, prior, replaces)
+  local holds, person, id, slot = KEYS[k + 1], KEYS[k + 2], ARGV[a], ARGV[a + 1]
   local expires = now + ARGV[a + 2]
   local forget = expires + grace
   local free, held = look(KEYS[k], holds)
@@ -88,7 +87,7 @@ local function place(k, a)
   if free and free > 0 then
     -- Most have no record yet. Then writing it and finding that there was none is one command.
     text = redis.call('SET', person,
-      person_text('held', id, slot, instant, whole(expires), replaces, '1', whole(now + window), ARGV[a + 6]),
+      person_text('held', id, slot, instant, whole(expires), replaces, '1', whole(now + window), ARGV[a + 4]),
       'NX', 'GET', 'PXAT', whole(math.max(forget, now + window)))
     if not text then
       add(holds, id, forget, held + 1)
@@ -123,7 +122,7 @@ local function place(k, a)
     end
     return answer('holds_other', mine)
   end
-  if live and mine.slot ~= slot and mine.slot ~= ARGV[a + 4] then
+  if live and mine.slot ~= slot and mine.slot ~= prior then
     return {'prior', mine.slot}
   end
 
@@ -160,7 +159,7 @@ local function place(k, a)
   end
   add(holds, id, forget, not live and held + 1 or nil)
   redis.call('SET', person,
-    person_text('held', id, slot, instant, whole(expires), replaces, whole(placements), whole(over), ARGV[a + 6]),
+    person_text('held', id, slot, instant, whole(expires), replaces, whole(placements), whole(over), ARGV[a + 4]),
     'PXAT', whole(math.max(forget, over)))
   changed[#changed + 1] = instant
   changed[#changed + 1] = slot
@@ -169,13 +168,17 @@ end
 
 local results = {now}
 local k = 3
-for a = 6, #ARGV, 7 do
-  local ok, result = pcall(place, k, a)
+for a = 6, #ARGV, 5 do
+  local instead, prior, replaces = '', '', ''
+  if ARGV[a + 3] ~= '' then
+    instead, prior, replaces = string.match(ARGV[a + 3], '^([^|]*)|([^|]*)|([^|]*)$')
+  end
+  local ok, result = pcall(place, k, a, instead, prior, replaces)
   if not ok then
     result = {'error', type(result) == 'table' and result.err or tostring(result)}
   end
   results[#results + 1] = result
-  k = k + 4
+  k = k + (prior == '' and 3 or 4)
 end
 if #changed > 0 and redis.call('ZADD', KEYS[1], unpack(changed)) > 0 then
   redis.call('PEXPIRE', KEYS[1], ARGV[4]) -- whoever reads it renews this
