@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -56,6 +57,7 @@ type lane struct {
 	mu      sync.Mutex
 	waiting []*waiter
 	flying  []*waiter // those in the flush that runs
+	untold  []*waiter // those whose cancel is decided, while Redis is told of it
 	busy    bool
 	// overdue tells those whom no flush has answered in time. It is there when it is set.
 	overdue *time.Timer
@@ -160,7 +162,7 @@ func (b *batcher) expire(l *lane) {
 	defer l.mu.Unlock()
 	now := b.clock.Real()
 	var next time.Time
-	for _, group := range [][]*waiter{l.flying, l.waiting} {
+	for _, group := range [][]*waiter{l.flying, l.untold, l.waiting} {
 		for _, w := range group {
 			switch {
 			case w.answered.Load():
@@ -265,7 +267,7 @@ func (b *batcher) flush(l *lane, group []*waiter) (again []*waiter) {
 	b.observe(len(group), b.clock.Real().Sub(start), err)
 	switch {
 	case err == nil:
-		return b.settle(ctx, group, f)
+		return b.settle(ctx, l, group, f)
 	case postgres.ShouldRetry(err):
 		return b.retry(group, err)
 	case errors.Is(err, errAfterCommit):
@@ -333,10 +335,12 @@ func (b *batcher) retry(group []*waiter, cause error) (again []*waiter) {
 
 // settle answers everybody whose hold is decided, then tells Redis, then answers who cancelled. Who was skipped goes into the
 // next flush.
-func (b *batcher) settle(ctx context.Context, group []*waiter, f flushed) (again []*waiter) {
+func (b *batcher) settle(ctx context.Context, l *lane, group []*waiter, f flushed) (again []*waiter) {
 	decided := map[int64][]slot.Decided{}
+	var ends []*waiter
 	for _, w := range group {
 		if w.end != nil {
+			ends = append(ends, w)
 			continue
 		}
 		outcome, ok := f.outcomes[w.hold.ID]
@@ -351,6 +355,7 @@ func (b *batcher) settle(ctx context.Context, group []*waiter, f flushed) (again
 		})
 		w.succeed(outcome, f.fresh[w.hold.ID])
 	}
+	l.tells(ends)
 	// Beside the lane's next flush, which doesn't need it: copies are applied in any order.
 	b.running.Go(func() {
 		crash.Point(crash.Answered)
@@ -358,13 +363,31 @@ func (b *batcher) settle(ctx context.Context, group []*waiter, f flushed) (again
 			b.log.Warn("Redis wasn't told of a flush; the reconciler tells it when it can be reached", "error", err)
 		}
 		// After Redis knows, so that who cancelled finds the place free when they ask for it next.
-		for _, w := range group {
-			if w.end != nil {
-				w.settleEnd(f.ended[w.end.booking])
-			}
+		for _, w := range ends {
+			w.settleEnd(f.ended[w.end.booking])
 		}
+		l.told(ends)
 	})
 	return again
+}
+
+// tells keeps those of whom Redis is being told where they aren't forgotten if that takes too long; told forgets them.
+func (l *lane) tells(ends []*waiter) {
+	if len(ends) == 0 {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.untold = append(l.untold, ends...)
+}
+
+func (l *lane) told(ends []*waiter) {
+	if len(ends) == 0 {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.untold = slices.DeleteFunc(l.untold, func(w *waiter) bool { return slices.Contains(ends, w) })
 }
 
 const (

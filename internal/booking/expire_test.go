@@ -1,6 +1,7 @@
 package booking
 
 import (
+	"context"
 	"log/slog"
 	"sync"
 	"testing"
@@ -8,6 +9,7 @@ import (
 
 	"jari/internal/clock"
 	"jari/internal/fault"
+	"jari/internal/slot"
 	"jari/internal/token"
 )
 
@@ -76,4 +78,41 @@ func TestWhoWaitsTooLongIsToldSoAndDecidedAllTheSame(t *testing.T) {
 	if got := b.mustConfirm(t, b.held(t, 1)); got.Status != Active {
 		t.Errorf("the next one is %+v", got)
 	}
+}
+
+// deafRedis doesn't answer a push until it is let.
+type deafRedis struct {
+	noRedis
+
+	answers chan struct{}
+}
+
+func (d deafRedis) Push(context.Context, string, []slot.Copy, map[int64][]slot.Decided) error {
+	<-d.answers
+	return nil
+}
+
+// TestWhoCancelsIsToldInTimeToo, also while Redis is told of it, which comes first.
+func TestWhoCancelsIsToldInTimeToo(t *testing.T) {
+	t.Parallel()
+	in := setup(t, 100)
+	deaf := deafRedis{answers: make(chan struct{})}
+	brief := BatchLimits{Rows: 2, Lanes: 1, Queue: 100, Wait: 300 * time.Millisecond}
+	b := bench{pool: in.pool, batcher: newBatcher(
+		in.pool, deaf, clock.NewSystem(0), brief, slog.New(slog.DiscardHandler), func(int, time.Duration, error) {})}
+	booked := b.mustConfirm(t, b.held(t, 1))
+	if _, err := b.cancel(t.Context(), booked, booked.Person); fault.CodeOf(err) != fault.CodeOutcomeUnknown {
+		t.Errorf("told %v", err)
+	}
+	if n := count(t, b.pool, `SELECT count(*) FROM bookings WHERE status = 'cancelled'`); n != 1 {
+		t.Errorf("%d cancelled", n)
+	}
+	close(deaf.answers)
+	if err := b.close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if l := b.lane(1); len(l.untold) != 0 {
+		t.Errorf("%d are kept although they have been told", len(l.untold))
+	}
+	b.consistent(t)
 }

@@ -37,7 +37,7 @@ type flushed struct {
 	ended map[uuid.UUID]Booking
 	// copies are all slots that it locked, as they are after it.
 	copies []slot.Copy
-	// met tells that it met what had been decided before.
+	// met tells that it met what had been decided before, or had to look for that.
 	met bool
 }
 
@@ -48,7 +48,9 @@ type flushed struct {
 // nothing. The unique indexes know better where that's wrong, and then it is done again with looking. Whatever isn't a plain
 // booking is looked at all the same.
 //
-// Every writer locks slots in ascending order and then bookings, so flushes never deadlock.
+// Every writer locks slots in ascending order and then bookings, so flushes that look never deadlock. One that doesn't may wait for
+// a booking that another instance is ending at that moment, while that one waits for it: Postgres ends one of both, which is then
+// run again.
 func flush(
 	ctx context.Context, pool *pgxpool.Pool, campaignID string, endings []ending, requests []request, look bool,
 ) (flushed, error) {
@@ -91,7 +93,7 @@ func try(
 	}
 	// From here on no deadline: cancelling a commit would leave its outcome open.
 	f, err := write(context.WithoutCancel(ctx), conn, campaignID, requests, l, p, conflict)
-	f.met = p.met
+	f.met = p.met || !p.plain()
 	return f, err
 }
 

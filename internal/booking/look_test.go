@@ -56,6 +56,7 @@ func TestAFlushThatDoesNotLookDecidesAlike(t *testing.T) {
 			"where it is full": {
 				holds: func(b bench, _, _ token.Hold) []token.Hold { return []token.Hold{b.held(t, 1), b.held(t, 2)} },
 				want:  []verdict{{status: Void, reason: Full}, booked},
+				met:   true,
 			},
 			"one person twice": {
 				holds: func(b bench, _, _ token.Hold) []token.Hold {
@@ -63,6 +64,7 @@ func TestAFlushThatDoesNotLookDecidesAlike(t *testing.T) {
 					return []token.Hold{h, heldBy(h.Person, 2)}
 				},
 				want: []verdict{booked, {status: Void, reason: AlreadyBooked}},
+				met:  true,
 			},
 			"a move among first tries": {
 				holds: func(b bench, first, _ token.Hold) []token.Hold {
@@ -71,6 +73,7 @@ func TestAFlushThatDoesNotLookDecidesAlike(t *testing.T) {
 					return []token.Hold{b.held(t, 2), h}
 				},
 				want: []verdict{booked, booked},
+				met:  true,
 			},
 		} {
 			t.Run(name, func(t *testing.T) {
