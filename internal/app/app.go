@@ -358,7 +358,7 @@ func (a *App) watchPolicy(ctx context.Context) {
 }
 
 func (a *App) checkPolicy(ctx context.Context) error {
-	err := redis.CheckPolicy(ctx, a.redis)
+	err := redis.CheckServer(ctx, a.redis)
 	a.policyOK.Store(err == nil)
 	return err
 }

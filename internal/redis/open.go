@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -65,23 +66,39 @@ func Unreachable(err error) error {
 	return fault.New(fault.Unavailable, fault.CodeStoreUnavailable).After(retryAfter).Because(fmt.Errorf("redis: %w", err))
 }
 
-// CheckPolicy refuses a server that may throw keys away when its memory is full: a hold that is silently forgotten is a
-// place promised twice. A managed server that doesn't show its configuration passes only if it says the policy in INFO.
-func CheckPolicy(ctx context.Context, client *redis.Client) error {
-	info, err := client.Info(ctx, "memory").Result()
+// oldest is the first version that does all that the scripts ask for: SET with NX and GET at once.
+const oldest = 7
+
+// CheckServer refuses a server that may throw keys away when its memory is full: a hold that is silently forgotten is a
+// place promised twice. A managed server that doesn't show its configuration passes only if it says the policy in INFO. It
+// refuses too what is older than Redis 7.0, where no hold could be placed.
+func CheckServer(ctx context.Context, client *redis.Client) error {
+	info, err := client.Info(ctx).Result()
 	if err != nil {
 		return Unreachable(err)
 	}
+	said := map[string]string{}
 	for line := range strings.Lines(info) {
-		if policy, found := strings.CutPrefix(strings.TrimSpace(line), "maxmemory_policy:"); found {
-			if policy != "noeviction" {
-				return fmt.Errorf("the maxmemory-policy of Redis is %q and must be noeviction: "+
-					"a server that throws keys away when it is full would forget holds", policy)
-			}
-			return nil
+		if name, value, found := strings.Cut(strings.TrimSpace(line), ":"); found {
+			said[name] = value
 		}
 	}
-	return errors.New("redis doesn't say its maxmemory-policy; it must be noeviction")
+	switch policy, found := said["maxmemory_policy"]; {
+	case !found:
+		return errors.New("redis doesn't say its maxmemory-policy; it must be noeviction")
+	case policy != "noeviction":
+		return fmt.Errorf("the maxmemory-policy of Redis is %q and must be noeviction: "+
+			"a server that throws keys away when it is full would forget holds", policy)
+	}
+	return checkVersion(said["redis_version"])
+}
+
+func checkVersion(version string) error {
+	major, _, _ := strings.Cut(version, ".")
+	if n, err := strconv.Atoi(major); err != nil || n < oldest {
+		return fmt.Errorf("redis says that its version is %q; it must be %d.0 at least", version, oldest)
+	}
+	return nil
 }
 
 // Skew is how far the clock of Redis is ahead of this machine's, measured over one round trip.

@@ -62,14 +62,14 @@ func TestAServerThatForgetsHoldsIsRefused(t *testing.T) {
 	t.Parallel()
 	stores := storetest.Private(t, localstores.Options{})
 	client := open(t, stores.RedisURL(), 10*time.Second)
-	if err := redis.CheckPolicy(t.Context(), client); err != nil {
+	if err := redis.CheckServer(t.Context(), client); err != nil {
 		t.Errorf("noeviction is refused: %v", err)
 	}
 	for _, policy := range []string{"allkeys-lru", "allkeys-lfu", "allkeys-random", "volatile-lru", "volatile-lfu", "volatile-random", "volatile-ttl"} {
 		if err := client.ConfigSet(t.Context(), "maxmemory-policy", policy).Err(); err != nil {
 			t.Fatal(err)
 		}
-		err := redis.CheckPolicy(t.Context(), client)
+		err := redis.CheckServer(t.Context(), client)
 		if err == nil || !strings.Contains(err.Error(), policy) || !strings.Contains(err.Error(), "noeviction") || fault.CodeOf(err) != "" {
 			t.Errorf("%s: %v", policy, err)
 		}
@@ -77,7 +77,7 @@ func TestAServerThatForgetsHoldsIsRefused(t *testing.T) {
 	if err := client.ConfigSet(t.Context(), "maxmemory-policy", "noeviction").Err(); err != nil {
 		t.Fatal(err)
 	}
-	if err := redis.CheckPolicy(t.Context(), client); err != nil {
+	if err := redis.CheckServer(t.Context(), client); err != nil {
 		t.Errorf("once mended: %v", err)
 	}
 
@@ -85,7 +85,7 @@ func TestAServerThatForgetsHoldsIsRefused(t *testing.T) {
 		if err := stores.Redis().Kill(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		away(t, redis.CheckPolicy(t.Context(), client))
+		away(t, redis.CheckServer(t.Context(), client))
 		_, err := redis.Skew(t.Context(), client, time.Now)
 		away(t, err)
 	})
@@ -98,7 +98,7 @@ func TestAServerThatForgetsHoldsIsRefused(t *testing.T) {
 		defer cancel()
 		tick := time.NewTicker(50 * time.Millisecond)
 		defer tick.Stop()
-		for err := redis.CheckPolicy(ctx, client); err != nil; err = redis.CheckPolicy(ctx, client) {
+		for err := redis.CheckServer(ctx, client); err != nil; err = redis.CheckServer(ctx, client) {
 			select {
 			case <-tick.C:
 			case <-ctx.Done():
@@ -110,7 +110,7 @@ func TestAServerThatForgetsHoldsIsRefused(t *testing.T) {
 		if err := stores.Redis().Pause(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		away(t, redis.CheckPolicy(t.Context(), open(t, stores.RedisURL(), 100*time.Millisecond)))
+		away(t, redis.CheckServer(t.Context(), open(t, stores.RedisURL(), 100*time.Millisecond)))
 		if err := stores.Redis().Resume(t.Context()); err != nil {
 			t.Fatal(err)
 		}
