@@ -97,6 +97,12 @@ func (l leaving) Err() error {
 	return nil
 }
 
+// within looks for the same client within a context that was made of this one, and doesn't look itself.
+func (l leaving) within(ctx context.Context) leaving {
+	l.Context = ctx
+	return l
+}
+
 // left tells whether the client has closed the connection, as far as can be seen: what they sent before that may hide it.
 func (c *lookout) left() (left bool) {
 	err := c.raw.Control(func(fd uintptr) {

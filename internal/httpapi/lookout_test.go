@@ -3,16 +3,20 @@ package httpapi
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/labstack/echo/v4"
 
 	"jari/internal/clock"
 )
@@ -169,13 +173,17 @@ func TestWhoLeavesIsMissedUnlessLeftAlone(t *testing.T) {
 func TestWhoHasLeftIsSeenByWhoeverAsks(t *testing.T) {
 	t.Parallel()
 	dial, entered, release := lookedOut(t, time.Minute)
-	for _, leaves := range []bool{false, true} {
+	for turn := range 4 {
+		leaves, inDeadline := turn%2 == 1, turn >= 2
 		c, answers := dial()
 		if _, err := io.WriteString(c, put("/alone", "x")); err != nil {
 			t.Fatal(err)
 		}
 		r := <-entered
 		ctx := untilTheyLeave(clock.NewSystem(0), r)
+		if inDeadline { // as requests have it that aren't read by hand
+			ctx = deadlined(t, r.WithContext(ctx))
+		}
 		for asked := time.Now(); time.Since(asked) < 2*soon; time.Sleep(soon / 5) {
 			if err := ctx.Err(); err != nil {
 				t.Fatal("somebody who is there has left:", err)
@@ -212,6 +220,23 @@ func TestWhoHasLeftIsSeenByWhoeverAsks(t *testing.T) {
 			}
 		}
 	}
+}
+
+// deadlined is the context of a request behind the middleware that bounds it.
+func deadlined(t *testing.T, r *http.Request) (ctx context.Context) {
+	t.Helper()
+	c := echo.New().NewContext(r, httptest.NewRecorder())
+	over := make(chan struct{})
+	t.Cleanup(func() { close(over) })
+	inside := make(chan context.Context)
+	go func() {
+		_ = deadline(time.Minute)(func(c echo.Context) error {
+			inside <- c.Request().Context()
+			<-over
+			return nil
+		})(c)
+	}()
+	return <-inside
 }
 
 // pair is a connection as a server has it, and the other end.

@@ -53,6 +53,7 @@ func (s *Server) answerRush(g guard, p priority, answer rushed) echo.MiddlewareF
 			leaveAlone(r)
 			if _, err := io.CopyN(buffer, r.Body, r.ContentLength); err != nil {
 				r.Body = io.NopCloser(io.MultiReader(bytes.NewReader(bytes.Clone(buffer.Bytes())), r.Body))
+				c.SetRequest(r.WithContext(untilTheyLeave(s.Clock, r)))
 				return next(c)
 			}
 			if err := s.gate.enter(p); err != nil {
@@ -61,6 +62,7 @@ func (s *Server) answerRush(g guard, p priority, answer rushed) echo.MiddlewareF
 			answered, err := s.answerInside(c, &a, buffer.Bytes(), answer)
 			if !answered && err == nil {
 				r.Body = io.NopCloser(bytes.NewReader(bytes.Clone(buffer.Bytes())))
+				c.SetRequest(r.WithContext(untilTheyLeave(s.Clock, r)))
 				return next(c)
 			}
 			return err
