@@ -13,13 +13,19 @@ import (
 	"jari/internal/token"
 )
 
+// brief is a bench of one lane where nobody waits long.
+func brief(t *testing.T, redis holds) bench {
+	t.Helper()
+	limit := BatchLimits{Rows: 2, Lanes: 1, Queue: 100, Wait: 300 * time.Millisecond}
+	b := setup(t, 100)
+	b.batcher = newBatcher(b.pool, redis, clock.NewSystem(0), limit, slog.New(slog.DiscardHandler), func(int, time.Duration, error) {})
+	return b
+}
+
 // TestWhoWaitsTooLongIsToldSoAndDecidedAllTheSame, in the flush that can't go on as well as behind it.
 func TestWhoWaitsTooLongIsToldSoAndDecidedAllTheSame(t *testing.T) {
 	t.Parallel()
-	in := setup(t, 100)
-	brief := BatchLimits{Rows: 2, Lanes: 1, Queue: 100, Wait: 300 * time.Millisecond}
-	b := bench{pool: in.pool, batcher: newBatcher(
-		in.pool, noRedis{}, clock.NewSystem(0), brief, slog.New(slog.DiscardHandler), func(int, time.Duration, error) {})}
+	b := brief(t, noRedis{})
 	// The commit waits for somebody, which has no deadline: the row is locked only when it is inserted.
 	person := newPerson(t, b.pool)
 	stopper, err := b.pool.Begin(t.Context())
@@ -95,11 +101,8 @@ func (d deafRedis) Push(context.Context, string, []slot.Copy, map[int64][]slot.D
 // TestWhoCancelsIsToldInTimeToo, also while Redis is told of it, which comes first.
 func TestWhoCancelsIsToldInTimeToo(t *testing.T) {
 	t.Parallel()
-	in := setup(t, 100)
 	deaf := deafRedis{answers: make(chan struct{})}
-	brief := BatchLimits{Rows: 2, Lanes: 1, Queue: 100, Wait: 300 * time.Millisecond}
-	b := bench{pool: in.pool, batcher: newBatcher(
-		in.pool, deaf, clock.NewSystem(0), brief, slog.New(slog.DiscardHandler), func(int, time.Duration, error) {})}
+	b := brief(t, deaf)
 	booked := b.mustConfirm(t, b.held(t, 1))
 	if _, err := b.cancel(t.Context(), booked, booked.Person); fault.CodeOf(err) != fault.CodeOutcomeUnknown {
 		t.Errorf("told %v", err)

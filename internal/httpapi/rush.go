@@ -52,22 +52,27 @@ func (s *Server) answerRush(g guard, p priority, answer rushed) echo.MiddlewareF
 			buffer.Reset()
 			leaveAlone(r)
 			if _, err := io.CopyN(buffer, r.Body, r.ContentLength); err != nil {
-				r.Body = io.NopCloser(io.MultiReader(bytes.NewReader(bytes.Clone(buffer.Bytes())), r.Body))
-				c.SetRequest(r.WithContext(untilTheyLeave(s.Clock, r)))
-				return next(c)
+				return s.handOn(c, next, buffer.Bytes(), r.Body)
 			}
 			if err := s.gate.enter(p); err != nil {
 				return err
 			}
 			answered, err := s.answerInside(c, &a, buffer.Bytes(), answer)
 			if !answered && err == nil {
-				r.Body = io.NopCloser(bytes.NewReader(bytes.Clone(buffer.Bytes())))
-				c.SetRequest(r.WithContext(untilTheyLeave(s.Clock, r)))
-				return next(c)
+				return s.handOn(c, next, buffer.Bytes(), http.NoBody)
 			}
 			return err
 		}
 	}
+}
+
+// handOn has a request answered the way of all others: with the body that was read of it and what is left to read, and looked
+// for where nobody looks out for its client any more.
+func (s *Server) handOn(c echo.Context, next echo.HandlerFunc, read []byte, rest io.Reader) error {
+	r := c.Request()
+	r.Body = io.NopCloser(io.MultiReader(bytes.NewReader(bytes.Clone(read)), rest))
+	c.SetRequest(r.WithContext(untilTheyLeave(s.Clock, r)))
+	return next(c)
 }
 
 // answerInside answers, and leaves the gate whatever happens.

@@ -1,6 +1,7 @@
 package slot
 
 import (
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -28,10 +29,8 @@ func ParseCopy(slot int64, text string) (Copy, error) {
 	c.Capacity, errs[0] = strconv.Atoi(f[0])
 	c.Booked, errs[1] = strconv.Atoi(f[1])
 	c.Version, errs[2] = strconv.ParseInt(f[3], 10, 64)
-	for _, err := range errs {
-		if err != nil {
-			return Copy{}, fmt.Errorf("the copy of slot %d in Redis can't be read: %w", slot, err)
-		}
+	if err := errors.Join(errs[:]...); err != nil {
+		return Copy{}, fmt.Errorf("the copy of slot %d in Redis can't be read: %w", slot, err)
 	}
 	return c, nil
 }

@@ -53,9 +53,8 @@ local function look(key, holds)
     if not text then
       return nil, 'missing'
     end
-    copy = {}
-    copy.capacity, copy.booked, copy.state = string.match(text, '^(%d+)|(%d+)|(%a+)|')
-    copy.left = copy.capacity - copy.booked
+    local capacity, booked, state = string.match(text, '^(%d+)|(%d+)|(%a+)|')
+    copy = {left = capacity - booked, state = state}
     copies[key] = copy
   end
   if copy.state ~= 'open' then
@@ -65,6 +64,12 @@ local function look(key, holds)
   local held = counts[holds] or redis.call('ZCOUNT', holds, instant, '+inf')
   counts[holds] = held
   return copy.left - held, held
+end
+
+-- Remembers that a slot changed.
+local function note(slot)
+  changed[#changed + 1] = instant
+  changed[#changed + 1] = slot
 end
 
 -- Adds a hold to those of a slot.
@@ -91,8 +96,7 @@ local function place(k, a, instead, prior, replaces)
       'NX', 'GET', 'PXAT', whole(math.max(forget, now + window)))
     if not text then
       add(holds, id, forget, held + 1)
-      changed[#changed + 1] = instant
-      changed[#changed + 1] = slot
+      note(slot)
       return 'new'
     end
   else
@@ -153,16 +157,14 @@ local function place(k, a, instead, prior, replaces)
     redis.call('ZADD', KEYS[2], whole(ends + grace), mine.hold)
     redis.call('PEXPIRE', KEYS[2], whole(longest + grace))
     if mine.slot ~= slot then
-      changed[#changed + 1] = instant
-      changed[#changed + 1] = mine.slot
+      note(mine.slot)
     end
   end
   add(holds, id, forget, not live and held + 1 or nil)
   redis.call('SET', person,
     person_text('held', id, slot, instant, whole(expires), replaces, whole(placements), whole(over), ARGV[a + 4]),
     'PXAT', whole(math.max(forget, over)))
-  changed[#changed + 1] = instant
-  changed[#changed + 1] = slot
+  note(slot)
   return 'new'
 end
 

@@ -17,8 +17,7 @@ end
 local t = redis.call('TIME')
 local instant = whole(t[1] * 1000 + math.floor(t[2] / 1000))
 redis.call('ZREM', KEYS[2], ARGV[1])
-redis.call('SET', KEYS[1], person_text('released', mine.hold, mine.slot, mine.placed, mine.expires, mine.replaces, mine.placements,
-  mine.window, mine.told), 'KEEPTTL')
+redis.call('SET', KEYS[1], 'released' .. string.sub(text, #mine.state + 1), 'KEEPTTL') -- the state is what a record begins with
 redis.call('ZREMRANGEBYSCORE', KEYS[4], '-inf', instant)
 redis.call('ZADD', KEYS[4], whole(mine.expires + ARGV[4]), ARGV[1])
 redis.call('PEXPIRE', KEYS[4], whole(ARGV[5] + ARGV[4]))
