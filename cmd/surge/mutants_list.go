@@ -17,6 +17,7 @@ const (
 	fileBatcher = "internal/booking/batcher.go"
 	fileDecide  = "internal/booking/decide.go"
 	fileFlush   = "internal/booking/flush.go"
+	fileWrite   = "internal/booking/write.go"
 	filePlace   = "internal/slot/lua/place_holds.lua"
 	fileRelease = "internal/slot/lua/release_hold.lua"
 	fileApply   = "internal/slot/lua/apply_slots.lua"
@@ -81,7 +82,13 @@ var bookingMutants = []mutant{
 	},
 	{
 		name:  "a call forgets what it placed itself",
-		edits: []edit{{filePlace, "whole(forget), id)\n  counts[holds] = held\n", "whole(forget), id)\n"}},
+		edits: []edit{{filePlace, "  counts[holds] = held\nend", "end"}},
+		cells: []string{"none"},
+		tests: []mutantTest{{pkgSlot, "TestACallOfManyDoesWhatAsManyCallsDo"}},
+	},
+	{
+		name:  "a call counts a slot's holds before it has written all that it placed there",
+		edits: []edit{{filePlace, "    settle(holds)\n    held = redis", "    held = redis"}},
 		cells: []string{"none"},
 		tests: []mutantTest{{pkgSlot, "TestACallOfManyDoesWhatAsManyCallsDo"}},
 	},
@@ -94,10 +101,10 @@ var bookingMutants = []mutant{
 		name: "the old booking of a move is given up before it is known whether there is room",
 		edits: []edit{
 			{fileDecide, "		return verdict{reason: Full}\n", "		return verdict{reason: Full, moved: moved}\n"},
-			{fileFlush, "			superseded = append(superseded, v.moved.ID)\n", `			superseded = append(superseded, v.moved.ID)
+			{fileWrite, "			superseded = append(superseded, v.moved.ID)\n", `			superseded = append(superseded, v.moved.ID)
 			if v.reason != "" {
 				sure.units[v.moved.Slot]--
-				others.add(q, verdict{reason: v.reason}, l.began)
+				others = append(others, rowOf(q, verdict{reason: v.reason}, l.began))
 				continue
 			}
 `},
@@ -133,7 +140,7 @@ var bookingMutants = []mutant{
 	},
 	{
 		name:  "a cancel gives no place back",
-		edits: []edit{{fileFlush, "		sure.units[e.slot]--\n", "		sure.units[e.slot] += 0\n"}},
+		edits: []edit{{fileWrite, "		sure.units[e.slot]--\n", "		sure.units[e.slot] += 0\n"}},
 		cells: []string{"none"},
 	},
 	{

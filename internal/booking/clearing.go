@@ -181,7 +181,7 @@ func lockCleared(ctx context.Context, tx pgx.Tx, campaignID string, c cleared) (
 func (w clearing) write(ctx context.Context, tx pgx.Tx, campaignID string, c cleared, holds []token.Hold) error {
 	var superseded []uuid.UUID
 	var moved rows
-	sure := certain{units: map[int64]int32{}}
+	sure := changes{units: map[int64]int32{}}
 	var causes []string // as long as the events
 	why := map[int64]string{}
 	for _, one := range c.Slots {
@@ -195,7 +195,7 @@ func (w clearing) write(ctx context.Context, tx pgx.Tx, campaignID string, c cle
 		h := holds[i]
 		h.Person, h.Actor, h.Replaces, h.Wave, h.RulesVersion, h.JudgedAt = b.Person, b.Actor, b.ID, b.Wave, b.RulesVersion, b.JudgedAt
 		q := request{hold: h, id: uuid.New()}
-		moved.add(q, verdict{moved: &b}, h.PlacedAt)
+		moved = append(moved, rowOf(q, verdict{moved: &b}, h.PlacedAt))
 		superseded = append(superseded, b.ID)
 		sure.units[b.Slot]--
 		sure.units[m.To]++
@@ -215,7 +215,7 @@ func (w clearing) write(ctx context.Context, tx pgx.Tx, campaignID string, c cle
 		campaignID, postgres.UUIDs(superseded))
 	batch.Queue(`UPDATE bookings SET status = 'cancelled', ended_at = now(), sequence = sequence + 1 WHERE campaign_id = $1 AND booking_id = ANY($2)`,
 		campaignID, postgres.UUIDs(cancelled))
-	if len(moved.ids) > 0 {
+	if len(moved) > 0 {
 		batch.Queue(insertRows, moved.arguments(campaignID)...)
 	}
 	for id, now := range w.slots {
@@ -234,13 +234,7 @@ func (w clearing) write(ctx context.Context, tx pgx.Tx, campaignID string, c cle
 			id, next.Booked, next.Capacity, next.State, next.Version)
 		w.slots[id] = next
 	}
-	if len(sure.events.bookings) > 0 {
-		flush := uuid.New()
-		batch.Queue(`INSERT INTO flush_events (flush_id, campaign_id, bookings, kinds, actors, causes) VALUES ($1, $2, $3, $4, $5, $6)`,
-			flush, campaignID, postgres.UUIDs(sure.events.bookings), sure.events.kinds, postgres.UUIDs(sure.events.actors), causes)
-		batch.Queue(`INSERT INTO river.river_job (kind, args, max_attempts, queue) VALUES ($1, jsonb_build_object('flush_id', $2::uuid), 25, 'default')`,
-			NoticeKind, flush)
-	}
+	sure.queueEvents(batch, campaignID, causes)
 	err := tx.SendBatch(ctx, batch).Close()
 	switch {
 	case postgres.Constraint(err) == "slots_never_oversold":

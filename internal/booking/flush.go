@@ -4,17 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
-	"github.com/jackc/pgx/v5/pgtype"
 	"github.com/jackc/pgx/v5/pgxpool"
 
-	"jari/internal/crash"
 	"jari/internal/postgres"
 	"jari/internal/slot"
 )
@@ -41,8 +38,8 @@ type flushed struct {
 	met bool
 }
 
-// flush cancels bookings and decides holds, all of one campaign and none twice, in one transaction and two round trips:
-// lock and look; write and commit. An error without errAfterCommit means that nothing was written.
+// flush cancels bookings and decides holds, all of one campaign and none twice, in one transaction and three round trips:
+// lock and look; write the bookings; count them and commit. An error without errAfterCommit means that nothing was written.
 //
 // Without look, it doesn't look for what was decided before: of a flush of nothing but first tries, all that would be found is
 // nothing. The unique indexes know better where that's wrong, and then it is done again with looking. Whatever isn't a plain
@@ -60,7 +57,7 @@ func flush(
 	}
 	// Releasing a connection inside a transaction closes it, which rolls back.
 	defer conn.Release()
-	f, err := try(ctx, conn.Conn(), campaignID, endings, requests, look, "")
+	f, err := try(ctx, conn.Conn(), campaignID, endings, requests, look, false)
 	if !postgres.IsUniqueViolation(err) {
 		return f, err
 	}
@@ -69,14 +66,14 @@ func flush(
 	if _, err := conn.Exec(ctx, `ROLLBACK`); err != nil {
 		return flushed{}, postgres.Unreachable(fmt.Errorf("rolling back a flush: %w", err))
 	}
-	f, err = try(ctx, conn.Conn(), campaignID, endings, requests, true, "ON CONFLICT DO NOTHING")
+	f, err = try(ctx, conn.Conn(), campaignID, endings, requests, true, true)
 	f.met = true
 	return f, err
 }
 
-// try is one transaction of a flush.
+// try is one transaction of a flush; again tells that a unique index refused it before.
 func try(
-	ctx context.Context, conn *pgx.Conn, campaignID string, endings []ending, requests []request, look bool, conflict string,
+	ctx context.Context, conn *pgx.Conn, campaignID string, endings []ending, requests []request, look, again bool,
 ) (flushed, error) {
 	l, err := lock(ctx, conn, campaignID, endings, requests, look)
 	if err != nil {
@@ -92,7 +89,7 @@ func try(
 		p = decide(l, endings, requests)
 	}
 	// From here on no deadline: cancelling a commit would leave its outcome open.
-	f, err := write(context.WithoutCancel(ctx), conn, campaignID, requests, l, p, conflict)
+	f, err := write(context.WithoutCancel(ctx), conn, campaignID, requests, l, p, again)
 	f.met = p.met || !p.plain()
 	return f, err
 }
@@ -191,214 +188,6 @@ func collect(into map[uuid.UUID]Booking, key func(b Booking, hold uuid.UUID) uui
 const lockSlots = `
 	SELECT slot_id, capacity, booked, state, version, (SELECT generation::text FROM store_generation WHERE one_row)
 	FROM slots WHERE slot_id = `
-
-// rows are the bookings to insert, and their columns.
-type rows struct {
-	all                                           []Booking
-	ids, holds, persons, actors, series, replaces []uuid.UUID
-	slots, rules                                  []int64
-	statuses, reasons, references, waves          []string
-	sequences                                     []int32
-	judged, held                                  []time.Time
-}
-
-// add makes the row of a verdict.
-func (r *rows) add(q request, v verdict, began time.Time) {
-	b := Booking{
-		ID: q.id, Campaign: q.hold.Campaign, Slot: q.hold.Slot, Person: q.hold.Person, Actor: q.hold.Actor,
-		Status: Active, Reason: v.reason, Reference: q.reference, Series: q.id, Replaces: q.hold.Replaces,
-		Wave: q.hold.Wave, RulesVersion: q.hold.RulesVersion, JudgedAt: q.hold.JudgedAt.Truncate(time.Microsecond),
-		CreatedAt: began,
-	}
-	if v.reason != "" {
-		b.Status, b.Reference, b.EndedAt = Void, "", began
-	}
-	if v.moved != nil {
-		b.Series, b.Sequence, b.Reference = v.moved.Series, v.moved.Sequence+1, v.moved.Reference
-	}
-	r.all = append(r.all, b)
-	r.ids = append(r.ids, b.ID)
-	r.holds = append(r.holds, q.hold.ID)
-	r.slots = append(r.slots, b.Slot)
-	r.persons = append(r.persons, b.Person)
-	r.actors = append(r.actors, b.Actor)
-	r.statuses = append(r.statuses, string(b.Status))
-	r.reasons = append(r.reasons, string(b.Reason))
-	r.references = append(r.references, b.Reference)
-	r.series = append(r.series, b.Series)
-	r.sequences = append(r.sequences, int32(b.Sequence)) //nolint:gosec // a count of moves
-	r.replaces = append(r.replaces, b.Replaces)
-	r.waves = append(r.waves, b.Wave)
-	r.rules = append(r.rules, b.RulesVersion)
-	r.judged = append(r.judged, b.JudgedAt)
-	r.held = append(r.held, q.hold.PlacedAt)
-}
-
-const insertRows = `
-	INSERT INTO bookings (campaign_id, booking_id, hold_id, slot_id, person_id, actor_id, status, void_reason, reference,
-		series_id, sequence, replaces, wave_id, rules_version, judged_at, held_at, ended_at)
-	SELECT $1::text, id, hold, slot, person, actor, status, nullif(reason, ''), nullif(reference, ''),
-		series, sequence, nullif(replaces, '00000000-0000-0000-0000-000000000000'), wave, rules, judged, held,
-		CASE status WHEN 'active' THEN NULL ELSE now() END
-	FROM unnest($2::uuid[], $3::uuid[], $4::bigint[], $5::uuid[], $6::uuid[], $7::text[], $8::text[], $9::text[],
-		$10::uuid[], $11::int[], $12::uuid[], $13::text[], $14::bigint[], $15::timestamptz[], $16::timestamptz[])
-		AS q(id, hold, slot, person, actor, status, reason, reference, series, sequence, replaces, wave, rules, judged, held)
-	ORDER BY person`
-
-func (r *rows) arguments(campaignID string) []any {
-	return []any{
-		campaignID, postgres.UUIDs(r.ids), postgres.UUIDs(r.holds), r.slots, postgres.UUIDs(r.persons), postgres.UUIDs(r.actors),
-		r.statuses, r.reasons, r.references, postgres.UUIDs(r.series), r.sequences, postgres.UUIDs(r.replaces), r.waves, r.rules, r.judged, r.held,
-	}
-}
-
-// insertAndCount inserts new bookings, and in the same statement raises what really changed and leaves the events and the
-// one note of the flush. What was certain beforehand (moves and cancels, whose rows are locked) comes as arguments. With ON
-// CONFLICT DO NOTHING, a person whom another instance books at this moment is skipped, isn't returned, and is decided in
-// the next flush.
-func insertAndCount(conflict string) string {
-	return `
-	WITH made AS (` + insertRows + `
-		` + conflict + ` RETURNING booking_id, slot_id, actor_id, status
-	), changed AS (
-		UPDATE slots s SET booked = s.booked + d.delta, version = s.version + 1
-		FROM (
-			SELECT slot_id, sum(units)::int AS delta FROM (
-				SELECT slot_id, 1 AS units FROM made WHERE status = 'active'
-				UNION ALL
-				SELECT * FROM unnest($17::bigint[], $18::int[])
-			) u GROUP BY slot_id
-		) d
-		WHERE s.slot_id = d.slot_id
-	), events AS (
-		INSERT INTO flush_events (flush_id, campaign_id, bookings, kinds, actors)
-		SELECT $22::uuid, $1::text, array_agg(booking), array_agg(kind), array_agg(actor) FROM (
-			SELECT booking_id, 'booked', actor_id FROM made WHERE status = 'active'
-			UNION ALL
-			SELECT * FROM unnest($19::uuid[], $20::text[], $21::uuid[])
-		) e(booking, kind, actor) HAVING count(*) > 0
-		RETURNING 1
-	), note AS (
-		INSERT INTO river.river_job (kind, args, max_attempts, queue)
-		SELECT $23::text, jsonb_build_object('flush_id', $22::uuid), 25, 'default' WHERE EXISTS (SELECT 1 FROM events)
-	)
-	SELECT booking_id FROM made`
-}
-
-// certain is what a flush changes beside inserting new bookings.
-type certain struct {
-	units  map[int64]int32 // by slot
-	events struct {
-		bookings, actors []uuid.UUID
-		kinds            []string
-	}
-}
-
-func (c *certain) event(booking uuid.UUID, kind string, actor uuid.UUID) {
-	c.events.bookings = append(c.events.bookings, booking)
-	c.events.kinds = append(c.events.kinds, kind)
-	c.events.actors = append(c.events.actors, actor)
-}
-
-// write writes a plan and commits.
-func write(
-	ctx context.Context, conn *pgx.Conn, campaignID string, requests []request, l locked, p plan, conflict string,
-) (flushed, error) {
-	var moves, others rows
-	var superseded, cancelled []uuid.UUID
-	sure := certain{units: map[int64]int32{}}
-	for _, e := range p.cancels {
-		cancelled = append(cancelled, e.booking)
-		sure.units[e.slot]--
-		sure.event(e.booking, "cancelled", e.actor)
-	}
-	for _, q := range requests {
-		v, undecided := p.verdicts[q.hold.ID]
-		switch {
-		case !undecided:
-		case v.moved != nil:
-			superseded = append(superseded, v.moved.ID)
-			moves.add(q, v, l.began)
-			sure.units[v.moved.Slot]--
-			sure.units[q.hold.Slot]++
-			sure.event(q.id, "moved", q.hold.Actor)
-		default:
-			others.add(q, v, l.began)
-		}
-	}
-
-	batch := &pgx.Batch{}
-	if len(cancelled) > 0 {
-		batch.Queue(`
-			UPDATE bookings SET status = 'cancelled', ended_at = now(), sequence = sequence + 1
-			WHERE campaign_id = $1 AND booking_id = ANY($2) AND status = 'active'`, campaignID, postgres.UUIDs(cancelled))
-	}
-	if len(superseded) > 0 {
-		batch.Queue(`
-			UPDATE bookings SET status = 'superseded', ended_at = now()
-			WHERE campaign_id = $1 AND booking_id = ANY($2) AND status = 'active'`, campaignID, postgres.UUIDs(superseded))
-		// Without ON CONFLICT: a move that can't be written must take its superseding back with it.
-		batch.Queue(insertRows, moves.arguments(campaignID)...)
-	}
-	var units struct {
-		slots  []int64
-		deltas []int32
-	}
-	for s, delta := range sure.units {
-		units.slots, units.deltas = append(units.slots, s), append(units.deltas, delta)
-	}
-	made := make(map[uuid.UUID]bool, len(requests))
-	if len(others.ids) > 0 || len(sure.units) > 0 {
-		batch.Queue(insertAndCount(conflict), append(others.arguments(campaignID),
-			units.slots, units.deltas, postgres.UUIDs(sure.events.bookings), sure.events.kinds, postgres.UUIDs(sure.events.actors), uuid.New(), NoticeKind)...).
-			Query(func(rows pgx.Rows) error {
-				var id pgtype.UUID
-				_, err := pgx.ForEachRow(rows, []any{&id}, func() error {
-					made[id.Bytes] = true
-					return nil
-				})
-				return err
-			})
-	}
-	if err := commit(ctx, conn, batch); err != nil {
-		return flushed{}, err
-	}
-	crash.Point(crash.Committed)
-	return outcome(l, p, moves, others, sure.units, made), nil
-}
-
-// outcome is what a flush did, once it is durable: what was found, with what was written. Nothing of it is read again:
-// the rows that were found can't change under the locks of their slots.
-func outcome(l locked, p plan, moves, others rows, units map[int64]int32, made map[uuid.UUID]bool) flushed {
-	f := flushed{outcomes: maps.Clone(l.decided), fresh: map[uuid.UUID]bool{}, ended: l.ending}
-	for i, b := range moves.all {
-		f.outcomes[moves.holds[i]], f.fresh[moves.holds[i]] = b, true
-	}
-	for i, b := range others.all {
-		if !made[b.ID] {
-			continue
-		}
-		f.outcomes[others.holds[i]] = b
-		if b.Status == Active {
-			f.fresh[others.holds[i]] = true
-			units[b.Slot]++
-		}
-	}
-	for id := range p.cancels {
-		b := f.ended[id]
-		b.Status, b.EndedAt = Cancelled, l.began
-		b.Sequence++
-		f.ended[id] = b
-	}
-	for _, c := range l.slots {
-		if delta, changed := units[c.Slot]; changed {
-			c.Booked += int(delta)
-			c.Version++
-		}
-		f.copies = append(f.copies, c)
-	}
-	return f
-}
 
 // commit sends the batch with COMMIT at its end, in one round trip. COMMIT of a transaction that failed answers
 // ROLLBACK without an error, so the answer itself is read.

@@ -192,7 +192,7 @@ func (l *stagedList) checksum() string {
 
 // copy keeps the rows for the sign-off. In the order of their entries, so that indexes grow at their end.
 func (l *stagedList) copy(ctx context.Context, tx pgx.Tx, id uuid.UUID) error {
-	_, err := postgres.CopyIn(ctx, tx, "list_staged", []string{"import_id", "line", "entry", "self_index", "phone_index", "lookup"},
+	_, err := postgres.CopyIn(ctx, tx.Conn(), "list_staged", []string{"import_id", "line", "entry", "self_index", "phone_index", "lookup"},
 		func(to *postgres.Copier) error {
 			for _, r := range l.rows {
 				if err := to.Row(); err != nil {

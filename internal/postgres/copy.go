@@ -40,7 +40,7 @@ var (
 // CopyIn writes the rows that fill gives by COPY, in its binary form, while fill makes the next ones: rows of a large file
 // go through without a value of each being kept, boxed or converted. What fill returns as an error is returned as it is, and
 // nothing is written then. fill must not use tx.
-func CopyIn(ctx context.Context, tx pgx.Tx, table string, columns []string, fill func(to *Copier) error) (rows int64, err error) {
+func CopyIn(ctx context.Context, conn *pgx.Conn, table string, columns []string, fill func(to *Copier) error) (rows int64, err error) {
 	quoted := make([]string, len(columns))
 	for i, name := range columns {
 		quoted[i] = pgx.Identifier{name}.Sanitize()
@@ -55,7 +55,7 @@ func CopyIn(ctx context.Context, tx pgx.Tx, table string, columns []string, fill
 	var copyErr error
 	go func() {
 		defer close(c.ended)
-		tag, copyErr = tx.Conn().PgConn().CopyFrom(ctx, source, sql)
+		tag, copyErr = conn.PgConn().CopyFrom(ctx, source, sql)
 	}()
 	err = fill(c)
 	if err == nil {
@@ -113,6 +113,12 @@ func (c *Copier) Bytes(v []byte) {
 func (c *Copier) Int(v int32) {
 	c.size(4)
 	c.buf = binary.BigEndian.AppendUint32(c.buf, uint32(v)) //nolint:gosec // bits, not a number
+}
+
+// Long writes an integer of eight bytes.
+func (c *Copier) Long(v int64) {
+	c.size(8)
+	c.buf = binary.BigEndian.AppendUint64(c.buf, uint64(v)) //nolint:gosec // bits, not a number
 }
 
 // Bool writes a boolean.

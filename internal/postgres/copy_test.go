@@ -44,7 +44,7 @@ func TestRowsAreCopiedAsTheyAre(t *testing.T) {
 	}
 	const times = 20_000 // more than the buffers hold
 	err := postgres.InTx(t.Context(), pool, func(tx pgx.Tx) error {
-		n, err := postgres.CopyIn(t.Context(), tx, "copied", copiedColumns, func(to *postgres.Copier) error {
+		n, err := postgres.CopyIn(t.Context(), tx.Conn(), "copied", copiedColumns, func(to *postgres.Copier) error {
 			for i := range times {
 				r := rows[i%len(rows)]
 				if err := to.Row(); err != nil {
@@ -107,7 +107,7 @@ func TestACopyIsWholeOrNothing(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			err := postgres.InTx(t.Context(), pool, func(tx pgx.Tx) error {
-				_, err := postgres.CopyIn(t.Context(), tx, "copied", copiedColumns, func(to *postgres.Copier) error {
+				_, err := postgres.CopyIn(t.Context(), tx.Conn(), "copied", copiedColumns, func(to *postgres.Copier) error {
 					for i := range c.rows {
 						if err := to.Row(); err != nil {
 							return fmt.Errorf("row %d: %w", i, err)

@@ -369,7 +369,10 @@ func (s *Service) read(ctx context.Context, sh *shelf, slots []int64, scores map
 		slots = slots[n:]
 		keys := make([]string, 0, 2*n)
 		for _, slot := range group {
-			keys = append(keys, copyKey(sh.id, slot), holdsKey(sh.id, slot))
+			keys = append(keys, copyKey(sh.id, slot))
+		}
+		for _, slot := range group {
+			keys = append(keys, holdsKey(sh.id, slot))
 		}
 		asked := s.clock.Real()
 		reply, err := readSlotsScript.Run(ctx, s.redis, keys).Slice()

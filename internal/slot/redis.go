@@ -87,13 +87,15 @@ func callPlaceHolds(ctx context.Context, pipe redis.Pipeliner, group []*placing,
 	keys = append(keys, changedKey(id), givenUpKey(id))
 	args = append(args, grace.Milliseconds(), first.limit, first.window.Milliseconds(), changedLife.Milliseconds(),
 		campaign.LongestHold.Milliseconds())
+	var priors []string
 	for _, p := range group {
 		keys = append(keys, copyKey(id, p.Slot), holdsKey(id, p.Slot), personKey(id, p.Person))
 		if p.priorSlot != 0 {
-			keys = append(keys, holdsKey(id, p.priorSlot))
+			priors = append(priors, holdsKey(id, p.priorSlot))
 		}
 		args = append(args, p.ID.String(), FormatID(p.Slot), p.ttl.Milliseconds(), p.exchanges(), tell(p.Hold))
 	}
+	keys = append(keys, priors...)
 	if plain {
 		return placeHoldsScript.Eval(ctx, pipe, keys, args...)
 	}
@@ -300,7 +302,8 @@ func apply(
 ) (found applied, err error) {
 	for chunk := range slices.Chunk(copies, applyMost) {
 		keys := []string{changedKey(campaign)}
-		args := []any{copyLife.Milliseconds(), bookedLife.Milliseconds(), changedLife.Milliseconds(), why}
+		var persons []string
+		args := []any{copyLife.Milliseconds(), bookedLife.Milliseconds(), changedLife.Milliseconds(), why, len(chunk)}
 		for _, c := range chunk {
 			keys = append(keys, copyKey(campaign, c.Slot), holdsKey(campaign, c.Slot))
 			args = append(args, FormatID(c.Slot), copyText(c), len(decided[c.Slot]))
@@ -309,10 +312,11 @@ func apply(
 				if d.Booked {
 					booked = "1"
 				}
-				keys = append(keys, personKey(campaign, d.Person))
+				persons = append(persons, personKey(campaign, d.Person))
 				args = append(args, d.Hold.String(), booked)
 			}
 		}
+		keys = append(keys, persons...)
 		results, err := applySlotsScript.Run(ctx, client, keys, args...).Int64Slice()
 		if err != nil {
 			return found, jariredis.Unreachable(err)

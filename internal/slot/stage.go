@@ -59,7 +59,7 @@ func (s *Service) stage(
 	if err := postgres.RoomToWork(ctx, tx); err != nil {
 		return failed(c.ID, err)
 	}
-	if _, err := postgres.CopyIn(ctx, tx, "planned_slots", stagedColumns, func(to *postgres.Copier) error {
+	if _, err := postgres.CopyIn(ctx, tx.Conn(), "planned_slots", stagedColumns, func(to *postgres.Copier) error {
 		return give(&stager{to: to, plan: m.ID, newState: newState})
 	}); err != nil {
 		return err

@@ -21,6 +21,13 @@ local function whole(n)
   return text
 end
 
+-- When a change is told to have been: at the end of the quarter of a second in which it is. Whoever reads what changed before
+-- that reads it once more after it, so that nothing is missed; and a slot that changes all the time is written down once in a
+-- while, instead of moved to the end of a long list for each booking.
+local function soon_after(now)
+  return whole(now - now % 250 + 250)
+end
+
 local function parse_person(text)
   local p = {}
   p.state, p.hold, p.slot, p.placed, p.expires, p.replaces, p.placements, p.window, p.told =

@@ -8,7 +8,7 @@
 --   the slot's copy
 --   the slot's live holds (zset: hold id -> instant in ms at which it is forgotten)
 --   the person's record
---   the live holds of the slot that prior_slot names, if it names one
+-- and after all of these, for each placement that names a prior_slot, the live holds of that one
 --
 -- ARGV[1]  grace in ms: how much longer than told a place is kept, so that it isn't given away while a booking commits
 -- ARGV[2]  placements allowed to a person   ARGV[3]  in this window, in ms
@@ -16,8 +16,8 @@
 -- then for each placement
 --   id for the new hold, slot id
 --   ttl in ms: what the citizen is told
---   '', or instead_of|prior_slot|replaces: id of the hold to give up, the slot that the fourth key belongs to, and the booking to
---     be moved, or nothing for each
+--   '', or instead_of|prior_slot|replaces: id of the hold to give up, the slot that this one is at, and the booking to be moved,
+--     or nothing for each
 --   told: what else the hold's token says
 --
 -- Returns this instant in ms, then for each placement one of
@@ -34,56 +34,74 @@
 --   error                       then what went wrong, with this placement alone
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
-local instant = whole(now)
+local instant, soon = whole(now), soon_after(now)
 local grace, allowed, window, longest = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[5])
-local changed = {}
--- What this call knows already: the copies and the numbers of holds of slots, and until when sets are kept. A stampede asks
--- for one slot again and again.
-local copies, counts, kept = {}, {}, {}
+-- What this call knows already: the copies and the numbers of holds of slots. A stampede asks for one slot again and again.
+local copies, counts = {}, {}
+-- What it has still to write: the holds to add to each set, and the slots that changed.
+local added, changed, noted = {}, {}, {}
 
 local function answer(code, p)
   return {code, p.hold, p.slot, p.placed, p.expires, p.replaces, p.told}
+end
+
+-- Writes the holds that were added to a set.
+local function settle(holds)
+  local set = added[holds]
+  if set then
+    redis.call('ZADD', holds, unpack(set))
+    -- The set must outlive its longest hold, also one that was placed while holds lasted longer.
+    redis.call('PEXPIREAT', holds, whole(set.last + longest))
+    added[holds] = nil
+  end
 end
 
 -- The units that are free at a slot, and how many live holds there are; or nothing, and why.
 local function look(key, holds)
   local copy = copies[key]
   if not copy then
-    local text = redis.call('GET', key)
-    if not text then
-      return nil, 'missing'
-    end
-    local capacity, booked, state = string.match(text, '^(%d+)|(%d+)|(%a+)|')
-    copy = {left = capacity - booked, state = state}
-    copies[key] = copy
+    return nil, 'missing'
+  end
+  if not copy.state then
+    local capacity, booked, state = string.match(copy.text, '^(%d+)|(%d+)|(%a+)|')
+    copy.left, copy.state = capacity - booked, state
   end
   if copy.state ~= 'open' then
     return nil, {'closed', copy.state}
   end
   -- What is over stays in the set until the copy is replaced, and isn't counted.
-  local held = counts[holds] or redis.call('ZCOUNT', holds, instant, '+inf')
-  counts[holds] = held
+  local held = counts[holds]
+  if not held then
+    settle(holds)
+    held = redis.call('ZCOUNT', holds, instant, '+inf')
+    counts[holds] = held
+  end
   return copy.left - held, held
 end
 
 -- Remembers that a slot changed.
 local function note(slot)
-  changed[#changed + 1] = instant
-  changed[#changed + 1] = slot
-end
-
--- Adds a hold to those of a slot.
-local function add(holds, id, forget, held)
-  redis.call('ZADD', holds, whole(forget), id)
-  counts[holds] = held
-  -- The set must outlive its longest hold, also one that was placed while holds lasted longer.
-  if (kept[holds] or 0) < forget then
-    redis.call('PEXPIREAT', holds, whole(forget + longest))
-    kept[holds] = forget
+  if not noted[slot] then
+    noted[slot] = true
+    changed[#changed + 1] = soon
+    changed[#changed + 1] = slot
   end
 end
 
-local function place(k, a, instead, prior, replaces)
+-- Adds a hold to those of a slot, once all are placed: those of one slot in one command.
+local function add(holds, id, forget, held)
+  local set = added[holds]
+  if not set then
+    set = {last = forget}
+    added[holds] = set
+  end
+  set[#set + 1] = whole(forget)
+  set[#set + 1] = id
+  set.last = math.max(set.last, forget)
+  counts[holds] = held
+end
+
+local function place(k, a, instead, prior, replaces, prior_holds)
   local holds, person, id, slot = KEYS[k + 1], KEYS[k + 2], ARGV[a], ARGV[a + 1]
   local expires = now + ARGV[a + 2]
   local forget = expires + grace
@@ -150,7 +168,8 @@ local function place(k, a, instead, prior, replaces)
   end
 
   if live then
-    local theirs = mine.slot == slot and holds or KEYS[k + 3]
+    local theirs = mine.slot == slot and holds or prior_holds
+    settle(theirs)
     counts[theirs] = nil
     redis.call('ZREM', theirs, mine.hold)
     redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', instant)
@@ -169,18 +188,36 @@ local function place(k, a, instead, prior, replaces)
 end
 
 local results = {now}
-local k = 3
+local placements = (#ARGV - 5) / 5
+local asked = {}
+for k = 3, 3 * placements, 3 do
+  if copies[KEYS[k]] == nil then
+    copies[KEYS[k]] = false
+    asked[#asked + 1] = KEYS[k]
+  end
+end
+for i, text in ipairs(redis.call('MGET', unpack(asked))) do
+  copies[asked[i]] = text and {text = text}
+end
+local k, priors = 3, 3 + 3 * placements
 for a = 6, #ARGV, 5 do
-  local instead, prior, replaces = '', '', ''
+  local instead, prior, replaces, prior_holds = '', '', '', nil
   if ARGV[a + 3] ~= '' then
     instead, prior, replaces = string.match(ARGV[a + 3], '^([^|]*)|([^|]*)|([^|]*)$')
+    if prior ~= '' then
+      prior_holds = KEYS[priors]
+      priors = priors + 1
+    end
   end
-  local ok, result = pcall(place, k, a, instead, prior, replaces)
+  local ok, result = pcall(place, k, a, instead, prior, replaces, prior_holds)
   if not ok then
     result = {'error', type(result) == 'table' and result.err or tostring(result)}
   end
   results[#results + 1] = result
-  k = k + (prior == '' and 3 or 4)
+  k = k + 3
+end
+for holds in pairs(added) do
+  settle(holds)
 end
 if #changed > 0 and redis.call('ZADD', KEYS[1], unpack(changed)) > 0 then
   redis.call('PEXPIRE', KEYS[1], ARGV[4]) -- whoever reads it renews this

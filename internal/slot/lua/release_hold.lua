@@ -15,13 +15,14 @@ if not mine or mine.hold ~= ARGV[1] or mine.slot ~= ARGV[2] then
   return 'other'
 end
 local t = redis.call('TIME')
-local instant = whole(t[1] * 1000 + math.floor(t[2] / 1000))
+local now = t[1] * 1000 + math.floor(t[2] / 1000)
+local instant = whole(now)
 redis.call('ZREM', KEYS[2], ARGV[1])
 redis.call('SET', KEYS[1], 'released' .. string.sub(text, #mine.state + 1), 'KEEPTTL') -- the state is what a record begins with
 redis.call('ZREMRANGEBYSCORE', KEYS[4], '-inf', instant)
 redis.call('ZADD', KEYS[4], whole(mine.expires + ARGV[4]), ARGV[1])
 redis.call('PEXPIRE', KEYS[4], whole(ARGV[5] + ARGV[4]))
-if redis.call('ZADD', KEYS[3], instant, ARGV[2]) == 1 then
+if redis.call('ZADD', KEYS[3], soon_after(now), ARGV[2]) == 1 then
   redis.call('PEXPIRE', KEYS[3], ARGV[3]) -- whoever reads it renews this
 end
 return 'released'
