@@ -27,9 +27,9 @@ func FlushAlone(ctx context.Context, pool *pgxpool.Pool, campaign string, holds 
 }
 
 func requestsFor(holds []token.Hold) []request {
-	requests := make([]request, len(holds))
+	requests, references := make([]request, len(holds)), newReferences(len(holds))
 	for i, h := range holds {
-		requests[i] = request{hold: h, id: uuid.New(), reference: newReference()}
+		requests[i] = request{hold: h, id: uuid.New(), reference: references[i]}
 	}
 	return requests
 }

@@ -99,7 +99,7 @@ func newBatcher(
 // confirm waits until the hold is decided. fresh tells that this very call made the booking. When the wait is over the
 // answer is fault.CodeOutcomeUnknown: the request may still be decided, and sending it again gives its outcome.
 func (b *batcher) confirm(ctx context.Context, h token.Hold) (booking Booking, fresh bool, err error) {
-	w := &waiter{request: request{hold: h, reference: newReference()}, campaign: h.Campaign}
+	w := &waiter{request: request{hold: h}, campaign: h.Campaign}
 	if w.id, err = uuid.NewV7(); err != nil {
 		return Booking{}, false, fmt.Errorf("making a booking's id: %w", err)
 	}
@@ -250,12 +250,16 @@ func (b *batcher) flush(l *lane, group []*waiter) (again []*waiter) {
 	b.askGivenUp(ctx, group)
 	var requests []request
 	var endings []ending
-	for _, w := range group {
-		if w.end != nil {
+	references := newReferences(len(group))
+	for i, w := range group {
+		switch {
+		case w.end != nil:
 			endings = append(endings, *w.end)
-		} else {
-			requests = append(requests, w.request)
+			continue
+		case w.reference == "": // whoever comes a second time keeps it: the first may have been committed
+			w.reference = references[i]
 		}
+		requests = append(requests, w.request)
 	}
 	// The deadline is for getting a connection and the locks; write takes it off for the commit.
 	lockCtx, cancel := context.WithTimeout(ctx, b.limit.Wait)
@@ -346,7 +350,7 @@ func (b *batcher) settle(ctx context.Context, l *lane, group []*waiter, f flushe
 		outcome, ok := f.outcomes[w.hold.ID]
 		if !ok {
 			// Skipped: another instance books the person at this moment, or the reference is somebody's already.
-			w.reference = newReference()
+			w.reference = ""
 			again = append(again, w)
 			continue
 		}

@@ -75,17 +75,26 @@ type Detailed struct {
 // like it on the telephone.
 const referenceAlphabet = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 
-// newReference makes a citizen's number such as 7K4M-2QXP-9TRD: 60 random bits, which say nothing about the person, the
-// slot or how many there are.
-func newReference() string {
-	var random [12]byte
-	_, _ = rand.Read(random[:]) // never fails: the runtime stops the process instead
-	var text []byte
+const (
+	referenceGroup  = 4 // characters between dashes
+	referenceGroups = 3
+)
+
+// newReferences makes citizens' numbers such as 7K4M-2QXP-9TRD: 60 random bits, which say nothing about the person, the slot or how
+// many there are. Those of one call begin alike, with 40 bits of their own: so they lie beside each other in the index of
+// millions, and a flush writes to one of its pages instead of to hundreds.
+func newReferences(n int) []string {
+	const own = (referenceGroups - 1) * referenceGroup
+	random := make([]byte, referenceGroup+n*own)
+	_, _ = rand.Read(random) // never fails: the runtime stops the process instead
 	for i, b := range random {
-		if i > 0 && i%4 == 0 {
-			text = append(text, '-')
-		}
-		text = append(text, referenceAlphabet[b&31])
+		random[i] = referenceAlphabet[b&31]
 	}
-	return string(text)
+	references := make([]string, n)
+	begin, rest := string(random[:referenceGroup]), random[referenceGroup:]
+	for i := range references {
+		r := rest[i*own : (i+1)*own]
+		references[i] = begin + "-" + string(r[:referenceGroup]) + "-" + string(r[referenceGroup:])
+	}
+	return references
 }

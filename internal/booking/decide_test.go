@@ -148,8 +148,20 @@ func TestVerdictsNeverOversell(t *testing.T) {
 func TestReferences(t *testing.T) {
 	t.Parallel()
 	seen := map[string]bool{}
-	for range 1000 {
-		r := newReference()
+	var all []string
+	for n := range 45 {
+		of := newReferences(n)
+		if len(of) != n {
+			t.Fatalf("%d references instead of %d", len(of), n)
+		}
+		for _, r := range of {
+			if r[:5] != of[0][:5] {
+				t.Fatalf("%q and %q don't begin alike", of[0], r)
+			}
+		}
+		all = append(all, of...)
+	}
+	for _, r := range all {
 		if len(r) != 14 || r[4] != '-' || r[9] != '-' || seen[r] {
 			t.Fatalf("%q", r)
 		}
