@@ -1,14 +1,12 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
-	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -17,11 +15,8 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/google/uuid"
-
 	"jari/cmd/surge/load"
 	"jari/cmd/surge/rig"
-	"jari/internal/booking"
 )
 
 // benchBooking measures what one instance books.
@@ -61,12 +56,6 @@ const (
 	lowShare    = .1
 )
 
-// Names of latencies.
-const (
-	latencyConfirm = "confirm"
-	latencyPair    = "pair"
-)
-
 // bench is a run.
 type bench struct {
 	benchBooking
@@ -88,55 +77,6 @@ type bench struct {
 	hot         int
 	holdFile    string
 	bookingFile string
-}
-
-// part is what was measured of one, over all rounds.
-type part struct {
-	pairs    int64 // holds and confirms that were answered as they should
-	rows     int64 // rows that they left behind
-	elapsed  time.Duration
-	notes    int64 // flushes that left a note for the messages
-	settled  int64 // notes that were worked off meanwhile
-	rate     float64
-	late     int64
-	missed   int64
-	batch    int // of the statement parts: as asked for
-	accounts rig.Accounts
-	latency  *load.Recorder
-	// checkpointed: Postgres wrote a checkpoint meanwhile, which costs a part more than others.
-	checkpointed bool
-}
-
-// perSecond is what was done in a second.
-func (p *part) perSecond() float64 {
-	if p.elapsed <= 0 {
-		return 0
-	}
-	return float64(p.done()) / p.elapsed.Seconds()
-}
-
-// done are rows where the part leaves rows, and answered pairs where it doesn't.
-func (p *part) done() int64 {
-	if p.rows > 0 {
-		return p.rows
-	}
-	return p.pairs
-}
-
-// microsPerPair is the processor time of the server and the stores for one.
-func (p *part) microsPerPair() float64 {
-	if p.done() == 0 {
-		return 0
-	}
-	return p.accounts.ServerAndStores().Seconds() * 1e6 / float64(p.done())
-}
-
-// rowsPerFlush is how many bookings a flush had on average.
-func (p *part) rowsPerFlush() float64 {
-	if p.notes == 0 {
-		return 0
-	}
-	return float64(p.rows) / float64(p.notes)
 }
 
 // Run measures, checks and prints.
@@ -420,13 +360,6 @@ func (b *bench) statement(ctx context.Context, name, like string) error {
 	})
 }
 
-func (b *bench) part(name string) *part {
-	if b.parts[name] == nil {
-		b.parts[name] = &part{latency: load.NewRecorder()}
-	}
-	return b.parts[name]
-}
-
 // slots are those that a part books; the hot one of each turn is a fresh one.
 func (b *bench) slots(name string) []int64 {
 	switch name {
@@ -436,251 +369,4 @@ func (b *bench) slots(name string) []int64 {
 	default:
 		return b.rig.Campaign.Spread
 	}
-}
-
-// books is what the tables say.
-type books struct{ rows, naive, notes, settled int64 }
-
-func (b *bench) books(ctx context.Context) (k books, err error) {
-	err = b.rig.Pool.QueryRow(ctx, `
-		SELECT (SELECT count(*) FROM bookings WHERE status = 'active'),
-			(SELECT count(*) FROM naive_bookings),
-			(SELECT count(*) FROM river.river_job WHERE kind = $1),
-			(SELECT count(*) FROM river.river_job WHERE kind = $1 AND finalized_at IS NOT NULL)`, booking.NoticeKind).
-		Scan(&k.rows, &k.naive, &k.notes, &k.settled)
-	if err != nil {
-		return k, fmt.Errorf("counting rows: %w", err)
-	}
-	return k, nil
-}
-
-// account runs what is measured and adds to the part what the processes used and what the tables gained. What counts are
-// rows: those of a real or naive part must be as many as clients were told of.
-func (b *bench) account(
-	ctx context.Context, p *part, server *rig.Process, name, profile string, run func() (load.Result, error),
-) error {
-	if err := b.rig.Settle(ctx); err != nil {
-		return err
-	}
-	checkpoint, err := b.rig.LastCheckpoint(ctx)
-	if err != nil {
-		return err
-	}
-	before, err := b.books(ctx)
-	if err != nil {
-		return err
-	}
-	if profile != "" {
-		if _, err := server.Ask(ctx, startProfile+profile); err != nil {
-			return err
-		}
-	}
-	var then, now rig.Accounts
-	if b.meter != nil {
-		if then, err = b.meter.Accounts(b.rig, server, nil); err != nil {
-			return fmt.Errorf("reading the accounts: %w", err)
-		}
-	}
-	result, err := run()
-	if err != nil {
-		return err
-	}
-	if b.meter != nil {
-		if now, err = b.meter.Accounts(b.rig, server, nil); err != nil {
-			return fmt.Errorf("reading the accounts: %w", err)
-		}
-		p.accounts = p.accounts.Plus(now.Since(then))
-	}
-	if profile != "" {
-		if _, err := server.Ask(ctx, stopProfile); err != nil {
-			return err
-		}
-	}
-	after, err := b.books(ctx)
-	if err != nil {
-		return err
-	}
-	last, err := b.rig.LastCheckpoint(ctx)
-	if err != nil {
-		return err
-	}
-	p.checkpointed = p.checkpointed || last != checkpoint
-	rows := after.rows - before.rows
-	switch name {
-	case partEmpty:
-	case partNaiveHot, partNaiveSpread:
-		rows = after.naive - before.naive
-		fallthrough
-	default:
-		if rows != result.Done {
-			return fmt.Errorf("clients were told of %d bookings, and the table has %d more rows", result.Done, rows)
-		}
-	}
-	p.pairs += result.Done
-	p.rows += rows
-	p.elapsed += result.Elapsed
-	p.late += result.Late
-	p.missed += result.Missed
-	p.notes += after.notes - before.notes
-	p.settled += after.settled - before.settled
-	return nil
-}
-
-// askAgain is how soon a client asks again that was refused because of too many others: sooner than it is told to, so that
-// the parts are kept busy by the same number of clients. What it waits counts as its own.
-const askAgain = 20 * time.Millisecond
-
-// book returns the operation of a citizen: hold a place, confirm it. answers, if given, gets a copy of both answers.
-func (b *bench) book(slots []int64, answers *[2][]byte) load.Operation {
-	hold, confirm := b.paths()
-	bodies := holdBodies(slots)
-	return func(ctx context.Context, c *load.Conn, at load.Moment) error {
-		person, ok := b.rig.People.Take()
-		if !ok {
-			return errors.New("more people booked than were prepared: the machine is faster than expected; shorten --duration")
-		}
-		begun := time.Now()
-		headers := []load.Header{{Name: "Authorization", Value: "Bearer " + person.Session}, {Name: "Jari-Admission", Value: person.Admission}}
-		status, answer, err := c.Send(http.MethodPut, hold, headers, bodies[choose(person.ID, len(bodies))])
-		for err == nil && status == http.StatusServiceUnavailable && bytes.Contains(answer, []byte(`"overloaded"`)) && ctx.Err() == nil {
-			b.refused.Add(1)
-			time.Sleep(askAgain)
-			status, answer, err = c.Send(http.MethodPut, hold, headers, bodies[choose(person.ID, len(bodies))])
-		}
-		if err != nil {
-			return err
-		}
-		if status != http.StatusOK {
-			return unexpected("hold", status, answer)
-		}
-		if answers != nil {
-			answers[0] = bytes.Clone(answer)
-		}
-		body, err := confirmBody(answer)
-		if err != nil {
-			return err
-		}
-		held := time.Now()
-		if status, answer, err = c.Send(http.MethodPut, confirm, headers, body); err != nil {
-			return err
-		}
-		if status != http.StatusCreated {
-			return unexpected("confirm", status, answer)
-		}
-		at.Took(latencyConfirm, held)
-		at.Took(latencyPair, begun)
-		b.promised.Add(1)
-		if answers != nil {
-			answers[1] = bytes.Clone(answer)
-		}
-		return nil
-	}
-}
-
-// pretend sends the same requests to a server that reads no token. A naive server is told in two fields more who books
-// what; each time it is somebody else.
-func (b *bench) pretend(slots []int64, naive bool) load.Operation {
-	hold, confirm := b.paths()
-	bodies := holdBodies(slots)
-	return func(_ context.Context, c *load.Conn, at load.Moment) error {
-		n := int(b.drawn.Add(1))
-		person := b.recycled[n%len(b.recycled)]
-		id := rig.PersonID(b.seed, n)
-		chosen := choose(id, len(bodies))
-		begun := time.Now()
-		headers := []load.Header{{Name: "Authorization", Value: "Bearer " + person.Session}, {Name: "Jari-Admission", Value: person.Admission}}
-		status, answer, err := c.Send(http.MethodPut, hold, headers, bodies[chosen])
-		if err != nil {
-			return err
-		}
-		if status != http.StatusOK {
-			return unexpected("hold", status, answer)
-		}
-		body, err := confirmBody(answer)
-		if err != nil {
-			return err
-		}
-		if naive {
-			headers = append(headers, load.Header{Name: naivePerson, Value: id.String()},
-				load.Header{Name: naiveSlot, Value: strconv.FormatInt(slots[chosen], 10)})
-		}
-		held := time.Now()
-		if status, answer, err = c.Send(http.MethodPut, confirm, headers, body); err != nil {
-			return err
-		}
-		if status != http.StatusCreated {
-			return unexpected("confirm", status, answer)
-		}
-		at.Took(latencyConfirm, held)
-		at.Took(latencyPair, begun)
-		if naive {
-			b.promisedNaive.Add(1)
-		}
-		return nil
-	}
-}
-
-func (b *bench) paths() (hold, confirm string) {
-	return "/v1/campaigns/" + b.rig.Campaign.ID + "/hold", "/v1/campaigns/" + b.rig.Campaign.ID + "/booking"
-}
-
-func holdBodies(slots []int64) [][]byte {
-	bodies := make([][]byte, len(slots))
-	for i, s := range slots {
-		bodies[i] = fmt.Appendf(nil, `{"slot_id":"%d"}`, s)
-	}
-	return bodies
-}
-
-// choose picks one of n by a person's id, which is as good as random.
-func choose(person uuid.UUID, n int) int {
-	return (int(person[12])<<16 | int(person[13])<<8 | int(person[14])) % n
-}
-
-// confirmBody makes the confirm out of the answer to a hold. The token is base64, so nothing in it is escaped.
-func confirmBody(answer []byte) ([]byte, error) {
-	_, after, found := bytes.Cut(answer, []byte(`"hold_token":"`))
-	holdToken, _, ended := bytes.Cut(after, []byte(`"`))
-	if !found || !ended {
-		return nil, fmt.Errorf("the answer to a hold has no token: %.200q", answer)
-	}
-	body := make([]byte, 0, len(holdToken)+20)
-	body = append(body, `{"hold_token":"`...)
-	body = append(body, holdToken...)
-	return append(body, `"}`...), nil
-}
-
-func unexpected(what string, status int, answer []byte) error {
-	hint := ""
-	if bytes.Contains(answer, []byte(`"slot_full"`)) {
-		hint = fmt.Sprintf(" (a slot takes %d people: shorten --duration)", rig.Capacity)
-	}
-	return fmt.Errorf("a %s was answered with %d%s: %.300s", what, status, hint, answer)
-}
-
-// check holds what clients were told against the tables, and the slots against their bookings. It returns the number of
-// bookings.
-func (b *bench) check(ctx context.Context) (rows int64, err error) {
-	k, err := b.books(ctx)
-	if err != nil {
-		return 0, err
-	}
-	if k.rows != b.promised.Load() || k.naive != b.promisedNaive.Load() {
-		return 0, fmt.Errorf("the run isn't valid: clients were told of %d bookings and the table has %d; of the naive server's, %d and %d",
-			b.promised.Load(), k.rows, b.promisedNaive.Load(), k.naive)
-	}
-	var wrong int
-	if err := b.rig.Pool.QueryRow(ctx, `
-		SELECT (SELECT count(*) FROM slots s LEFT JOIN (
-				SELECT slot_id, count(*) AS n FROM bookings WHERE status = 'active' GROUP BY slot_id) c USING (slot_id)
-			WHERE booked <> coalesce(n, 0))
-		+ (SELECT count(*) FROM naive_slots s LEFT JOIN (
-				SELECT slot_id, count(*) AS n FROM naive_bookings GROUP BY slot_id) c USING (slot_id)
-			WHERE booked <> coalesce(n, 0))`).Scan(&wrong); err != nil {
-		return 0, fmt.Errorf("holding slots against their bookings: %w", err)
-	}
-	if wrong > 0 {
-		return 0, fmt.Errorf("the run isn't valid: %d slots count other than they have bookings", wrong)
-	}
-	return k.rows, nil
 }

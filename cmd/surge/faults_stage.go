@@ -5,25 +5,16 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
-	"math/rand/v2"
-	"net/http"
 	"os"
 	"path/filepath"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
-	"github.com/redis/go-redis/v9"
 
-	"jari/cmd/surge/check"
 	"jari/cmd/surge/journal"
 	"jari/cmd/surge/rig"
-	"jari/internal/fault"
-	"jari/internal/slot"
 )
 
 // The sizes of a stage.
@@ -32,13 +23,8 @@ const (
 	mainCapacity = 38
 	// crowdSize is about 1.3 persons for a unit.
 	crowdSize = mainSlots * mainCapacity * 13 / 10
-	// devices is the share of persons who ask on two devices at the same time.
-	devices = .05
 	// pairs are the small histories that a cell has room for, and inPair the persons of one, for two places.
 	pairs, inPair = 48, 3
-	// pairsAtOnce run beside each other.
-	pairsAtOnce = 2
-	pairTurns   = 6
 )
 
 // theatre is where a cell is played.
@@ -259,74 +245,6 @@ func (t *theatre) perform(ctx context.Context, length time.Duration) error {
 	return failed
 }
 
-// everyday is the load of most cells: people book, move, cancel and read, more of them than there are places.
-func everyday(ctx context.Context, t *theatre) error {
-	type device struct {
-		citizen
-		mu sync.Mutex
-	}
-	var all []*device
-	for range crowdSize {
-		p, ok := t.stage.People.Take()
-		if !ok {
-			return errors.New("there are too few people")
-		}
-		all = append(all, &device{citizen: citizen{person: p}})
-		if rand.Float64() < devices { //nolint:gosec // a habit
-			all[len(all)-1].shared = true
-			all = append(all, &device{citizen: citizen{person: p, shared: true}})
-		}
-	}
-	var group sync.WaitGroup
-	for range max(1, t.clients-pairsAtOnce*inPair) {
-		group.Go(func() {
-			for ctx.Err() == nil {
-				z := all[rand.IntN(len(all))] //nolint:gosec // anybody
-				if !z.mu.TryLock() {
-					continue
-				}
-				t.crowd.turn(ctx, &z.citizen, t.stage.Main[rand.IntN(len(t.stage.Main))]) //nolint:gosec // any slot
-				z.mu.Unlock()
-				think(ctx)
-			}
-		})
-	}
-	var next atomic.Int64
-	for range pairsAtOnce {
-		group.Go(func() {
-			for n := int(next.Add(1)) - 1; n < pairs && ctx.Err() == nil; n = int(next.Add(1)) - 1 {
-				t.history(ctx, n)
-				rest(ctx, 100*time.Millisecond)
-			}
-		})
-	}
-	group.Wait()
-	return nil
-}
-
-// history is a small one: a few people and two places.
-func (t *theatre) history(ctx context.Context, n int) {
-	slots := t.stage.Pairs[2*n : 2*n+2]
-	var group sync.WaitGroup
-	for range inPair {
-		p, ok := t.stage.People.Take()
-		if !ok {
-			return
-		}
-		group.Go(func() {
-			z := citizen{person: p, group: strconv.Itoa(n)}
-			for range pairTurns {
-				if ctx.Err() != nil {
-					return
-				}
-				t.crowd.turn(ctx, &z, slots[rand.IntN(len(slots))]) //nolint:gosec // either
-				think(ctx)
-			}
-		})
-	}
-	group.Wait()
-}
-
 // settleWithin is how long it may take until everything is in order after the last fault.
 const settleWithin = 90 * time.Second
 
@@ -405,212 +323,4 @@ func (t *theatre) quiet(ctx context.Context) error {
 			return errors.New("Postgres doesn't finish what a dead server sent it")
 		}
 	}
-}
-
-// slots reads the stage's slots.
-func (t *theatre) slots(ctx context.Context) ([]check.Slot, error) {
-	rows, err := t.rig.Pool.Query(ctx, `
-		SELECT slot_id, capacity, booked, state, version, (SELECT generation::text FROM store_generation)
-		FROM slots WHERE campaign_id = $1 ORDER BY slot_id`, t.stage.ID)
-	if err != nil {
-		return nil, fmt.Errorf("reading the slots: %w", err)
-	}
-	return pgx.CollectRows(rows, pgx.RowToStructByPos[check.Slot])
-}
-
-func (t *theatre) bookings(ctx context.Context) ([]check.Booking, error) {
-	rows, err := t.rig.Pool.Query(ctx, `
-		SELECT booking_id, hold_id, person_id, coalesce(replaces, '00000000-0000-0000-0000-000000000000'), slot_id,
-			status, coalesce(void_reason, ''), coalesce(reference, '')
-		FROM bookings WHERE campaign_id = $1`, t.stage.ID)
-	if err != nil {
-		return nil, fmt.Errorf("reading the bookings: %w", err)
-	}
-	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (b check.Booking, err error) {
-		err = row.Scan(&b.ID, &b.Hold, &b.Person, &b.Replaces, &b.Slot, &b.Status, &b.Reason, &b.Reference)
-		return b, err
-	})
-}
-
-// copies reads what Redis has of the slots.
-func (t *theatre) copies(ctx context.Context, slots []check.Slot) (map[int64]check.Copy, error) {
-	copies := map[int64]check.Copy{}
-	now := strconv.FormatInt(time.Now().UnixMilli(), 10)
-	for _, s := range slots {
-		id := strconv.FormatInt(s.ID, 10)
-		text, err := t.rig.Redis.Get(ctx, "{"+t.stage.ID+"}:copy:"+id).Result()
-		switch {
-		case errors.Is(err, redis.Nil):
-			continue
-		case err != nil:
-			return nil, fmt.Errorf("reading the copies: %w", err)
-		}
-		c, err := slot.ParseCopy(s.ID, text)
-		if err != nil {
-			return nil, err
-		}
-		holds, err := t.rig.Redis.ZCount(ctx, "{"+t.stage.ID+"}:holds:"+id, now, "+inf").Result()
-		if err != nil {
-			return nil, fmt.Errorf("reading the holds: %w", err)
-		}
-		copies[s.ID] = check.Copy{Slot: check.Slot{
-			ID: s.ID, Capacity: c.Capacity, Booked: c.Booked, State: string(c.State), Version: c.Version, Generation: c.Generation,
-		}, Holds: int(holds)}
-	}
-	return copies, nil
-}
-
-// sell offers everything that is left, and one unit more of some slots.
-func (t *theatre) sell(ctx context.Context, before []check.Slot) (left, sold map[int64]int, extra []check.Violation) {
-	ctx, cancel := context.WithTimeout(ctx, settleWithin)
-	defer cancel()
-	left, sold = map[int64]int{}, map[int64]int{}
-	var offers []int64
-	for _, s := range before {
-		left[s.ID] = s.Capacity - s.Booked
-		for range left[s.ID] {
-			offers = append(offers, s.ID)
-		}
-	}
-	rand.Shuffle(len(offers), func(i, j int) { offers[i], offers[j] = offers[j], offers[i] }) //nolint:gosec // in any order
-	var mu sync.Mutex
-	t.each(offers, func(slot int64) {
-		if t.buy(ctx, slot, true) {
-			mu.Lock()
-			sold[slot]++
-			mu.Unlock()
-		}
-	})
-	var further []int64
-	for _, s := range before {
-		if len(further) < 24 || rand.IntN(8) == 0 { //nolint:gosec // a sample
-			further = append(further, s.ID)
-		}
-	}
-	t.each(further, func(slot int64) {
-		if t.buy(ctx, slot, false) {
-			mu.Lock()
-			extra = append(extra, check.Violation{Invariant: check.SoldOut, What: fmt.Sprintf("slot %d was sold out, and sold once more", slot)})
-			mu.Unlock()
-		}
-	})
-	return left, sold, extra
-}
-
-// each works slots off, as many at a time as there are clients.
-func (t *theatre) each(slots []int64, f func(int64)) {
-	work := make(chan int64)
-	var group sync.WaitGroup
-	for range t.clients {
-		group.Go(func() {
-			for s := range work {
-				f(s)
-			}
-		})
-	}
-	for _, s := range slots {
-		work <- s
-	}
-	close(work)
-	group.Wait()
-}
-
-// buy books a slot for somebody new; patiently: a place that is held by nobody any more may take a while to be free.
-func (t *theatre) buy(ctx context.Context, slot int64, patiently bool) bool {
-	p, ok := t.stage.People.Take()
-	for ok && ctx.Err() == nil {
-		a := t.crowd.hold(ctx, p, "", slot, uuid.Nil, uuid.Nil)
-		if a.status == http.StatusOK {
-			b := t.crowd.confirm(ctx, p, "", a.hold)
-			return b.status == http.StatusOK || b.status == http.StatusCreated
-		}
-		if !patiently && a.code == fault.CodeSlotFull {
-			return false
-		}
-		rest(ctx, 250*time.Millisecond)
-	}
-	return false
-}
-
-// judge reads the tables and says what came of the cell.
-func (t *theatre) judge(ctx context.Context, began, ended time.Time) (o outcome, err error) {
-	o = outcome{Cell: t.cell.name, Injects: t.cell.injects, Fired: t.fired.Load(), Violations: map[int]int{}}
-	wrong := func(all ...check.Violation) {
-		for _, v := range all {
-			o.Violations[v.Invariant]++
-			if len(o.Examples) < 12 {
-				o.Examples = append(o.Examples, v)
-			}
-		}
-	}
-	before, err := t.slots(ctx)
-	if err != nil {
-		return o, err
-	}
-	left, sold, extra := t.sell(ctx, before)
-	wrong(extra...)
-	after, err := t.slots(ctx)
-	if err != nil {
-		return o, err
-	}
-	wrong(check.Sale(left, sold, after)...)
-	var differs []check.Violation
-	for deadline := time.Now().Add(15 * time.Second); ; rest(ctx, 200*time.Millisecond) {
-		copies, err := t.copies(ctx, after)
-		if err != nil {
-			return o, err
-		}
-		if differs = check.Rest(after, copies); len(differs) == 0 || time.Now().After(deadline) || ctx.Err() != nil {
-			break
-		}
-	}
-	wrong(differs...)
-	rows, err := t.bookings(ctx)
-	if err != nil {
-		return o, err
-	}
-	entries, err := t.crowd.journal.Entries()
-	if err != nil {
-		return o, err
-	}
-	result := check.Judge(check.Facts{Entries: entries, Slots: after, Bookings: rows, Excuses: t.cell.excuses})
-	wrong(result.Violations...)
-	o.Broken = result.Broken
-	capacity := map[int64]int{}
-	for _, s := range after {
-		capacity[s.ID] = s.Capacity
-	}
-	histories, unordered := check.Linearize(entries, capacity, t.cell.excuses)
-	o.Histories = histories
-	wrong(unordered...)
-	if t.cell.tries > 0 && t.crowd.tries > t.cell.tries {
-		wrong(check.Violation{Invariant: check.Served, What: fmt.Sprintf("a request had to be sent %d times", t.crowd.tries)})
-	}
-	for what, n := range maps.All(t.crowd.strange) {
-		wrong(check.Violation{Invariant: check.Served, What: fmt.Sprintf("%s, %d times", what, n)})
-	}
-	deadlocks, err := t.countDeadlocks(ctx)
-	if err != nil {
-		return o, err
-	}
-	if deadlocks > t.deadlocks {
-		wrong(check.Violation{Invariant: check.Served, What: fmt.Sprintf("Postgres broke %d deadlocks", deadlocks-t.deadlocks)})
-	}
-	o.count(entries, began, ended)
-	if t.lobby != nil {
-		if err := t.judgeRoom(ctx, entries, &o, wrong); err != nil {
-			return o, err
-		}
-	}
-	switch {
-	case o.Confirmed < t.cell.atLeast():
-		o.TooLittle = fmt.Sprintf("%d bookings were confirmed under load, and %d are needed for the cell to mean something", o.Confirmed, t.cell.atLeast())
-	case o.Fired < t.want:
-		o.TooLittle = fmt.Sprintf("the fault was fired %d times instead of %d", o.Fired, t.want)
-	case t.cell.loses && o.Lost+o.NotNow == 0:
-		o.TooLittle = "no client noticed the fault"
-	case t.cell.load == nil && histories < 2:
-		o.TooLittle = fmt.Sprintf("there were %d small histories", histories)
-	}
-	return o, ctx.Err()
 }

@@ -48,7 +48,7 @@ type Service struct {
 	loads  singleflight.Group
 	looks  *otter.Cache[slotKey, bool]
 
-	// What remains, in memory (availability.go, changes.go), and the documents of it (view.go, document.go).
+	// What remains, in memory (availability.go, watch.go), and the documents of it (view.go, document.go).
 	started                          time.Time
 	shelves                          atomic.Pointer[map[string]*shelf]
 	refreshing, following, surveying sync.Mutex
