@@ -93,6 +93,12 @@ var bookingMutants = []mutant{
 		tests: []mutantTest{{pkgSlot, "TestACallOfManyDoesWhatAsManyCallsDo"}},
 	},
 	{
+		name:  "a flush that goes around locked rows decides also what it has no lock for",
+		edits: []edit{{fileFlush, "	if h.around {\n		before", "	if false {\n		before"}},
+		cells: []string{"none"},
+		tests: []mutantTest{{pkgBooking, "TestALockedRowKeepsOnlyThoseWhoWantIt"}},
+	},
+	{
 		name:  "a hold that was given up is booked",
 		edits: []edit{{fileDecide, "if r.givenUp {", "if false {"}},
 		tests: []mutantTest{{pkgBooking, "TestVerdicts"}},

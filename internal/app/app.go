@@ -181,7 +181,7 @@ func (a *App) build(s secrets, registry *prometheus.Registry) (err error) {
 	}
 	a.reconciler = slot.NewReconciler(a.pool, a.redis, a.clock, a.log, observeSweeps(registry))
 	a.bookings = booking.NewService(a.pool, a.flushes, a.campaigns, a.slots, a.clock, s.tokens, booking.BatchLimits{
-		Rows: cfg.FlushRows, Lanes: cfg.FlushLanes, Queue: cfg.FlushQueue, Wait: cfg.ConfirmWait,
+		Rows: cfg.FlushRows, Lanes: cfg.FlushLanes, Queue: cfg.FlushQueue, Wait: cfg.ConfirmWait, Lock: cfg.FlushLockWait,
 	}, booking.DeskRules{SharePercent: cfg.DeskShare, After: cfg.DeskAfter}, a.log, observe)
 	meter, err := newMeter(s.index)
 	if err != nil {

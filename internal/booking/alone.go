@@ -14,7 +14,7 @@ import (
 // Service.Confirm. A hold of somebody whom another flush books at this moment stays undecided and isn't counted. It
 // returns what stopped the flush, such as fault.CodeStoreUnavailable.
 func FlushAlone(ctx context.Context, pool *pgxpool.Pool, campaign string, holds []token.Hold) (booked int, err error) {
-	f, err := flush(ctx, pool, campaign, nil, requestsFor(holds), false)
+	f, err := flush(ctx, pool, campaign, nil, requestsFor(holds), how{})
 	if err != nil {
 		return 0, err
 	}

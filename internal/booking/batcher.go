@@ -51,6 +51,7 @@ type BatchLimits struct {
 	Lanes int           // flushes at the same time
 	Queue int           // confirms that may wait in a lane
 	Wait  time.Duration // how long a caller waits for its outcome
+	Lock  time.Duration // how long a flush waits for a row that somebody else has locked, before it goes around it
 }
 
 type lane struct {
@@ -69,6 +70,8 @@ type lane struct {
 	took    time.Duration
 	// looking is how many flushes yet look for what was decided before. Its flushes, one at a time, are all who touch it.
 	looking int
+	// around is until when it goes around rows that others have locked, without waiting for them first. Its flushes touch it.
+	around time.Time
 }
 
 // waiter is a hold on its way to a decision, or a booking on its way to its end, with whoever waits for it.
@@ -265,9 +268,12 @@ func (b *batcher) flush(l *lane, group []*waiter) (again []*waiter) {
 	lockCtx, cancel := context.WithTimeout(ctx, b.limit.Wait)
 	start := b.clock.Real()
 	crash.Point(crash.FlushBegins)
-	f, err := flush(lockCtx, b.pool, group[0].campaign, endings, requests, l.looks())
+	f, err := flush(lockCtx, b.pool, group[0].campaign, endings, requests, how{
+		look: l.looks(), patience: b.limit.Lock, around: start.Before(l.around),
+	})
 	cancel()
 	l.met(f.met)
+	b.stuck(l, f)
 	b.observe(len(group), b.clock.Real().Sub(start), err)
 	switch {
 	case err == nil:
@@ -319,7 +325,22 @@ func (l *lane) met(decided bool) {
 	}
 }
 
-// retryPause keeps a lane whose store is away from spinning.
+// goAround is how many times as long as it has waited for a locked row a lane goes around those that are, until it waits again.
+// Going around alone would never get a row that instances by turns have locked for milliseconds each; waiting alone would stop all
+// of a lane for whoever has locked one for long.
+const goAround = 4
+
+// stuck remembers that rows are locked for longer than a flush waits.
+func (b *batcher) stuck(l *lane, f flushed) {
+	now := b.clock.Real()
+	if !f.stuck || now.Before(l.around) {
+		return
+	}
+	l.around = now.Add(goAround * b.limit.Lock)
+	b.log.Warn("somebody has locked slots or bookings for longer than a flush waits; it goes on with all others", "waited", b.limit.Lock)
+}
+
+// retryPause keeps a lane from spinning while its store is away, or while all that it has to do waits for others.
 const retryPause = 50 * time.Millisecond
 
 // retry keeps those who still wait for the next flush; the rest are told that their outcome is unknown.
@@ -343,13 +364,20 @@ func (b *batcher) settle(ctx context.Context, l *lane, group []*waiter, f flushe
 	decided := map[int64][]slot.Decided{}
 	var ends []*waiter
 	for _, w := range group {
+		if f.stuck && w.answered.Load() {
+			continue // was told that the outcome is unknown; it isn't decided without them
+		}
 		if w.end != nil {
-			ends = append(ends, w)
+			if f.later[w.end.booking] {
+				again = append(again, w)
+			} else {
+				ends = append(ends, w)
+			}
 			continue
 		}
 		outcome, ok := f.outcomes[w.hold.ID]
 		if !ok {
-			// Skipped: another instance books the person at this moment, or the reference is somebody's already.
+			// Skipped: another instance books the person at this moment, the reference is somebody's already, or the slot is locked.
 			w.reference = ""
 			again = append(again, w)
 			continue
@@ -372,6 +400,9 @@ func (b *batcher) settle(ctx context.Context, l *lane, group []*waiter, f flushe
 		}
 		l.told(ends)
 	})
+	if f.stuck && len(again) == len(group) {
+		time.Sleep(retryPause)
+	}
 	return again
 }
 

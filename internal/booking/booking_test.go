@@ -42,7 +42,7 @@ func (noRedis) Push(context.Context, string, []slot.Copy, map[int64][]slot.Decid
 	return errors.New("not here")
 }
 
-var limits = BatchLimits{Rows: 64, Lanes: 4, Queue: 10_000, Wait: 10 * time.Second}
+var limits = BatchLimits{Rows: 64, Lanes: 4, Queue: 10_000, Wait: 10 * time.Second, Lock: time.Second}
 
 func setup(t *testing.T, capacities ...int) bench {
 	t.Helper()

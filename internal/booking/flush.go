@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/google/uuid"
@@ -36,6 +37,23 @@ type flushed struct {
 	copies []slot.Copy
 	// met tells that it met what had been decided before, or had to look for that.
 	met bool
+	// stuck tells that it gave up waiting for a row that somebody else has locked, or left such rows alone from the beginning
+	// and found some. What it left undecided for that are the holds that aren't among the outcomes, and these bookings that
+	// were to be cancelled.
+	stuck bool
+	later map[uuid.UUID]bool
+}
+
+// how a flush is done.
+type how struct {
+	// look for what was decided before.
+	look bool
+	// again: a unique index has refused it.
+	again bool
+	// patience is how long it waits for a row that somebody else has locked. Another flush has it for milliseconds.
+	patience time.Duration
+	// around: what somebody else has locked is left undecided.
+	around bool
 }
 
 // flush cancels bookings and decides holds, all of one campaign and none twice, in one transaction and three round trips:
@@ -45,11 +63,14 @@ type flushed struct {
 // nothing. The unique indexes know better where that's wrong, and then it is done again with looking. Whatever isn't a plain
 // booking is looked at all the same.
 //
+// Rows are mostly locked by other flushes, for milliseconds. Somebody who has one for longer than patience, at a console or in a bulk
+// change, keeps only those waiting who want that very row: it is done again around it.
+//
 // Every writer locks slots in ascending order and then bookings, so flushes that look never deadlock. One that doesn't may wait for
 // a booking that another instance is ending at that moment, while that one waits for it: Postgres ends one of both, which is then
 // run again.
 func flush(
-	ctx context.Context, pool *pgxpool.Pool, campaignID string, endings []ending, requests []request, look bool,
+	ctx context.Context, pool *pgxpool.Pool, campaignID string, endings []ending, requests []request, h how,
 ) (flushed, error) {
 	conn, err := pool.Acquire(ctx)
 	if err != nil {
@@ -57,30 +78,42 @@ func flush(
 	}
 	// Releasing a connection inside a transaction closes it, which rolls back.
 	defer conn.Release()
-	f, err := try(ctx, conn.Conn(), campaignID, endings, requests, look, false)
-	if !postgres.IsUniqueViolation(err) {
-		return f, err
+	for {
+		f, err := try(ctx, conn.Conn(), campaignID, endings, requests, h)
+		switch {
+		case postgres.IsUniqueViolation(err) && !h.again:
+			// One of the holds was decided before, or one of the persons is booked, perhaps by another instance at this moment.
+			// Skipping whom that is costs a look-up in every unique index for every row, so it is only done when it has happened.
+			h.look, h.again = true, true
+		case postgres.IsLockTimeout(err) && !h.around:
+			h.around = true
+		default:
+			f.met = f.met || h.again
+			return f, err
+		}
+		if _, err := conn.Exec(ctx, `ROLLBACK`); err != nil {
+			return flushed{}, postgres.Unreachable(fmt.Errorf("rolling back a flush: %w", err))
+		}
 	}
-	// One of the holds was decided before, or one of the persons is booked, perhaps by another instance at this moment. Skipping
-	// whom that is costs a look-up in every unique index for every row, so it is only done when it has happened.
-	if _, err := conn.Exec(ctx, `ROLLBACK`); err != nil {
-		return flushed{}, postgres.Unreachable(fmt.Errorf("rolling back a flush: %w", err))
-	}
-	f, err = try(ctx, conn.Conn(), campaignID, endings, requests, true, true)
-	f.met = true
-	return f, err
 }
 
-// try is one transaction of a flush; again tells that a unique index refused it before.
+// try is one transaction of a flush.
 func try(
-	ctx context.Context, conn *pgx.Conn, campaignID string, endings []ending, requests []request, look, again bool,
+	ctx context.Context, conn *pgx.Conn, campaignID string, endings []ending, requests []request, h how,
 ) (flushed, error) {
-	l, err := lock(ctx, conn, campaignID, endings, requests, look)
+	l, err := lock(ctx, conn, campaignID, endings, requests, h)
 	if err != nil {
 		return flushed{}, postgres.Unreachable(err)
 	}
+	var stuck bool
+	var later map[uuid.UUID]bool
+	if h.around {
+		before := len(requests)
+		endings, requests, later = l.within(endings, requests)
+		stuck = len(later) > 0 || len(requests) < before
+	}
 	p := decide(l, endings, requests)
-	if !look && !p.plain() {
+	if !h.look && !p.plain() {
 		batch := &pgx.Batch{}
 		queueLook(batch, &l, campaignID, requests)
 		if err := conn.SendBatch(ctx, batch).Close(); err != nil {
@@ -89,15 +122,15 @@ func try(
 		p = decide(l, endings, requests)
 	}
 	// From here on no deadline: cancelling a commit would leave its outcome open.
-	f, err := write(context.WithoutCancel(ctx), conn, campaignID, requests, l, p, again)
-	f.met = p.met || !p.plain()
+	f, err := write(context.WithoutCancel(ctx), conn, campaignID, requests, l, p, h.again)
+	f.met, f.stuck, f.later = p.met || !p.plain(), stuck, later
 	return f, err
 }
 
 // lock begins the transaction, takes its locks and reads what the verdicts depend on; without look, all but what was decided
 // before.
 func lock(
-	ctx context.Context, conn *pgx.Conn, campaignID string, endings []ending, requests []request, look bool,
+	ctx context.Context, conn *pgx.Conn, campaignID string, endings []ending, requests []request, h how,
 ) (locked, error) {
 	slots := make([]int64, 0, len(requests)+len(endings))
 	var replaced, named []uuid.UUID // bookings to be moved; these and those to be cancelled
@@ -121,6 +154,11 @@ func lock(
 	}
 	batch := &pgx.Batch{}
 	batch.Queue(`BEGIN ISOLATION LEVEL READ COMMITTED`)
+	batch.Queue(`SELECT set_config('lock_timeout', $1, true)`, strconv.FormatInt(h.patience.Milliseconds(), 10))
+	skip := ""
+	if h.around {
+		skip = " SKIP LOCKED"
+	}
 	onSlots := func(rows pgx.Rows) error {
 		for rows.Next() {
 			c, err := scanCopy(rows)
@@ -132,26 +170,54 @@ func lock(
 		return rows.Err()
 	}
 	if len(replaced) == 0 {
-		batch.Queue(lockSlots+`ANY($1) ORDER BY slot_id FOR UPDATE`, slots).Query(onSlots)
+		batch.Queue(lockSlots+`ANY($1) ORDER BY slot_id FOR UPDATE`+skip, slots).Query(onSlots)
 	} else {
 		// As one array, so that the primary key serves it; the slot of a booking never changes, so it needs no lock yet.
 		batch.Queue(lockSlots+`ANY($1::bigint[] ||
 			ARRAY(SELECT slot_id FROM bookings WHERE campaign_id = $2 AND booking_id = ANY($3)))
-			ORDER BY slot_id FOR UPDATE`, slots, campaignID, postgres.UUIDs(replaced)).Query(onSlots)
+			ORDER BY slot_id FOR UPDATE`+skip, slots, campaignID, postgres.UUIDs(replaced)).Query(onSlots)
 	}
 	if len(named) > 0 {
 		batch.Queue(`SELECT `+columns+` FROM bookings WHERE campaign_id = $1 AND booking_id = ANY($2)
-			ORDER BY booking_id FOR UPDATE`, campaignID, postgres.UUIDs(named)).
+			ORDER BY booking_id FOR UPDATE`+skip, campaignID, postgres.UUIDs(named)).
 			Query(collect(l.ending, func(b Booking, _ uuid.UUID) uuid.UUID { return b.ID }))
 	}
-	if look {
+	if h.look {
 		queueLook(batch, &l, campaignID, requests)
 	}
-	batch.Queue(`SELECT clock_timestamp(), now()`).QueryRow(func(row pgx.Row) error { return row.Scan(&l.now, &l.began) })
+	// Patience ends here: whoever writes a person's booking at this moment has an outcome that this one waits for.
+	batch.Queue(`SELECT clock_timestamp(), now(), set_config('lock_timeout', '0', true)`).
+		QueryRow(func(row pgx.Row) error { return row.Scan(&l.now, &l.began, nil) })
 	if err := conn.SendBatch(ctx, batch).Close(); err != nil {
 		return locked{}, fmt.Errorf("locking the slots: %w", err)
 	}
 	return l, nil
+}
+
+// within is what can be decided under the locks that were got, of which others have some: all but what needs a row that wasn't got.
+// A slot or a booking that doesn't exist isn't got either; without others in the way, its absence is what decides.
+func (l locked) within(endings []ending, requests []request) (within []ending, decidable []request, later map[uuid.UUID]bool) {
+	gotBooking := func(id uuid.UUID) bool {
+		b, got := l.ending[id]
+		_, slotGot := l.slots[b.Slot]
+		return got && slotGot
+	}
+	later = map[uuid.UUID]bool{}
+	for _, e := range endings {
+		if !gotBooking(e.booking) {
+			later[e.booking] = true
+			continue
+		}
+		within = append(within, e)
+	}
+	for _, r := range requests {
+		_, decided := l.decided[r.hold.ID]
+		_, got := l.slots[r.hold.Slot]
+		if decided || (got && (r.hold.Replaces == uuid.Nil || gotBooking(r.hold.Replaces))) {
+			decidable = append(decidable, r)
+		}
+	}
+	return within, decidable, later
 }
 
 // queueLook looks for what decided the holds before, and for what their persons have.

@@ -86,7 +86,7 @@ func TestAFlushThatDoesNotLookDecidesAlike(t *testing.T) {
 				}
 				refused.ExpiresAt = time.Now().Add(time.Minute)
 				holds := c.holds(b, first, refused)
-				f, err := flush(t.Context(), b.pool, "night", nil, requestsFor(holds), look)
+				f, err := flush(t.Context(), b.pool, "night", nil, requestsFor(holds), how{look: look})
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -93,7 +93,8 @@ type Config struct {
 	HoldsQueue     int           `env:"JARI_HOLDS_QUEUE"      envDefault:"4096" doc:"placements that may wait for Redis on one instance; more are refused with overloaded"`
 	ConfirmWait    time.Duration `env:"JARI_CONFIRM_WAIT"     envDefault:"10s" doc:"how long a confirm waits for its outcome before it answers outcome_unknown"`
 	FlushRows      int           `env:"JARI_FLUSH_ROWS"       envDefault:"256" doc:"bookings that one transaction may confirm"`
-	FlushLanes     int           `env:"JARI_FLUSH_LANES"      envDefault:"1"   doc:"transactions that may confirm at the same time on one instance; a second one makes smaller flushes, which cost more each, but goes on where the first waits for a row that somebody locked"`
+	FlushLanes     int           `env:"JARI_FLUSH_LANES"      envDefault:"1"   doc:"transactions that may confirm at the same time on one instance; a second one makes smaller flushes, which cost more each, but goes on where the first waits for the disk or for a row that somebody locked"`
+	FlushLockWait  time.Duration `env:"JARI_FLUSH_LOCK_WAIT"  envDefault:"1s"  doc:"how long a transaction that confirms waits for slots that somebody else has locked; then it goes on with all others, and only who wants those waits, until JARI_CONFIRM_WAIT"`
 	FlushQueue     int           `env:"JARI_FLUSH_QUEUE"      envDefault:"4096" doc:"confirms that may wait in one lane; more are refused with overloaded"`
 
 	DeskShare int           `env:"JARI_DESK_SHARE" envDefault:"10" doc:"percent of a site's places on a day that the desk may book for people, rounded down; 0 for none. Public, in the campaign's answer"`
@@ -340,6 +341,7 @@ func (c Config) Validate() error {
 		{"JARI_DESK_AFTER", int64(c.DeskAfter), 0, int64(90 * 24 * time.Hour), "", true},
 		{"JARI_FLUSH_ROWS", int64(c.FlushRows), 1, 1000, "bookings", false},
 		{"JARI_FLUSH_LANES", int64(c.FlushLanes), 1, int64(max(1, c.PostgresConnections/2)), "transactions (half of JARI_POSTGRES_CONNECTIONS)", false},
+		{"JARI_FLUSH_LOCK_WAIT", int64(c.FlushLockWait), int64(10 * time.Millisecond), int64(10 * time.Second), "", true},
 		{"JARI_FLUSH_QUEUE", int64(c.FlushQueue), 1, 1 << 20, "confirms", false},
 		{"JARI_CODE_ATTEMPTS", int64(c.CodeAttempts), 1, 10, "guesses", false},
 		{"JARI_CODES_PER_DAY", int64(c.CodesPerDay), 1, 100, "codes", false},

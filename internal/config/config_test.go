@@ -200,6 +200,7 @@ var limits = []struct{ variable, below, least, most, above string }{
 	{"JARI_DESK_AFTER", "-1s", "0s", "2160h", "2161h"},
 	{"JARI_FLUSH_ROWS", "0", "1", "1000", "1001"},
 	{"JARI_FLUSH_LANES", "0", "1", "8", "9"}, // half of the connections
+	{"JARI_FLUSH_LOCK_WAIT", "9ms", "10ms", "10s", "10001ms"},
 	{"JARI_FLUSH_QUEUE", "0", "1", "1048576", "1048577"},
 	{"JARI_CODE_ATTEMPTS", "0", "1", "10", "11"},
 	{"JARI_CODES_PER_DAY", "0", "1", "100", "101"},

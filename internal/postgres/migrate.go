@@ -208,12 +208,10 @@ func patiently(ctx context.Context, do func() error) error {
 }
 
 func isLockTimeout(err error) bool {
-	const lockNotAvailable = "55P03"
 	if wrapped, ok := errors.AsType[database.Error](err); ok {
 		err = wrapped.OrigErr // which it doesn't unwrap
 	}
-	pg, ok := errors.AsType[*pgconn.PgError](err)
-	return ok && pg.Code == lockNotAvailable
+	return IsLockTimeout(err)
 }
 
 func withMigrator(ctx context.Context, url string, files fs.FS, f func(*migrator) error) error {

@@ -34,6 +34,12 @@ func IsUniqueViolation(err error) bool {
 	return ok && pg.Code == "23505"
 }
 
+// IsLockTimeout tells whether a lock wasn't got within lock_timeout.
+func IsLockTimeout(err error) bool {
+	pg, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && pg.Code == "55P03"
+}
+
 // retryAfter is what a refused caller is told to wait when Postgres can't be reached; a restart takes a few seconds.
 const retryAfter = 3 * time.Second
 
