@@ -64,10 +64,10 @@ type App struct {
 	bulk       *plan.Service
 	pulse      *pulse.Service
 
-	stopping   atomic.Bool
-	policyOK   atomic.Bool
-	background sync.WaitGroup
-	cancel     context.CancelFunc
+	stopping     atomic.Bool
+	redisChecked atomic.Pointer[error] // what came of asking Redis last what it is
+	background   sync.WaitGroup
+	cancel       context.CancelFunc
 }
 
 // Option changes how an instance is made.
@@ -112,7 +112,7 @@ func New(ctx context.Context, cfg config.Config, log *slog.Logger, options ...Op
 	}); err != nil {
 		return nil, err
 	}
-	if err := a.checkPolicy(ctx); err != nil && fault.CodeOf(err) != fault.CodeStoreUnavailable {
+	if err := a.checkRedis(ctx); err != nil && fault.CodeOf(err) != fault.CodeStoreUnavailable {
 		return nil, err
 	}
 	registry := prometheus.NewRegistry()
@@ -294,7 +294,7 @@ func (a *App) firstLook(ctx context.Context) error {
 func (a *App) startBackground() {
 	ctx, cancel := context.WithCancel(context.Background())
 	a.cancel = cancel
-	for _, watch := range []func(context.Context){a.campaigns.Watch, a.slots.Watch, a.identity.Watch, a.rooms.Watch, a.startMessages, a.watchPolicy, a.reconciler.Watch, a.audit.Watch, a.bulk.Watch, a.pulse.Watch} {
+	for _, watch := range []func(context.Context){a.campaigns.Watch, a.slots.Watch, a.identity.Watch, a.rooms.Watch, a.startMessages, a.watchRedis, a.reconciler.Watch, a.audit.Watch, a.bulk.Watch, a.pulse.Watch} {
 		a.background.Go(func() { watch(ctx) })
 	}
 }
@@ -341,12 +341,12 @@ func (a *App) startMessages(ctx context.Context) {
 	}
 }
 
-// watchPolicy catches a Redis that only answered after the start, or was replaced by one with another policy.
-func (a *App) watchPolicy(ctx context.Context) {
+// watchRedis catches a Redis that only answered after the start, or was replaced by one that forgets or is too old.
+func (a *App) watchRedis(ctx context.Context) {
 	tick := time.NewTicker(10 * time.Second)
 	defer tick.Stop()
 	for {
-		if err := a.checkPolicy(ctx); err != nil && fault.CodeOf(err) != fault.CodeStoreUnavailable && ctx.Err() == nil {
+		if err := a.checkRedis(ctx); err != nil && fault.CodeOf(err) != fault.CodeStoreUnavailable && ctx.Err() == nil {
 			a.log.Error("this Redis can't be used", "error", err)
 		}
 		select {
@@ -357,9 +357,9 @@ func (a *App) watchPolicy(ctx context.Context) {
 	}
 }
 
-func (a *App) checkPolicy(ctx context.Context) error {
+func (a *App) checkRedis(ctx context.Context) error {
 	err := redis.CheckServer(ctx, a.redis)
-	a.policyOK.Store(err == nil)
+	a.redisChecked.Store(&err)
 	return err
 }
 

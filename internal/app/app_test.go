@@ -1,6 +1,7 @@
 package app
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -12,7 +13,11 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
+	"regexp"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -213,7 +218,7 @@ func TestReadinessSaysEachFault(t *testing.T) {
 			}
 		}
 		policy("allkeys-lru")
-		if err := a.checkPolicy(t.Context()); err == nil {
+		if err := a.checkRedis(t.Context()); err == nil {
 			t.Error("it is taken")
 		}
 		wantFaults(t, a, map[string]string{"redis": "noeviction"})
@@ -221,7 +226,7 @@ func TestReadinessSaysEachFault(t *testing.T) {
 			t.Errorf("another instance starts with it: %v", err)
 		}
 		policy("noeviction")
-		if err := a.checkPolicy(t.Context()); err != nil {
+		if err := a.checkRedis(t.Context()); err != nil {
 			t.Error(err)
 		}
 		wantFaults(t, a, nil)
@@ -231,6 +236,96 @@ func TestReadinessSaysEachFault(t *testing.T) {
 		}
 		wantFaults(t, a, map[string]string{"redis": "can't be reached"})
 	})
+}
+
+// TestReadinessSaysWhatIsWrongWithARedis that was exchanged for another while the instance ran.
+func TestReadinessSaysWhatIsWrongWithARedis(t *testing.T) {
+	t.Parallel()
+	address, old := aging(t, storetest.RedisURL(t))
+	a := start(t, load(t, environment(t, storetest.PostgresURL(t), address)))
+	defer closed(t, a)
+	wantFaults(t, a, nil)
+
+	says := func(want string) {
+		t.Helper()
+		// The instance asks by itself too, and its first answer may come late.
+		for patience := time.Now().Add(time.Minute); ; {
+			err := a.checkRedis(t.Context())
+			_, checks := readiness(t, a)
+			if strings.Contains(checks["redis"], want) {
+				return
+			}
+			if time.Now().After(patience) {
+				t.Fatalf("redis says %q, not %q: %v", checks["redis"], want, err)
+			}
+		}
+	}
+	old.Store(true)
+	says(`its version is "6`)
+	wantFaults(t, a, map[string]string{"redis": "it must be 7.0 at least"})
+	old.Store(false)
+	says("ok")
+
+	// That it couldn't be asked says nothing of what it is.
+	ctx, cancel := context.WithDeadline(t.Context(), time.Now().Add(-time.Second))
+	defer cancel()
+	if err := a.checkRedis(ctx); err == nil {
+		t.Error("it was asked")
+	}
+	wantFaults(t, a, map[string]string{"redis": "isn't known whether"})
+	says("ok")
+}
+
+// aging relays to the Redis at address, which says that it is one of version 6 while old is true.
+func aging(t testing.TB, address string) (relayed string, old *atomic.Bool) {
+	t.Helper()
+	u, err := url.Parse(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	there := u.Host
+	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var relays sync.WaitGroup
+	t.Cleanup(func() {
+		_ = l.Close()
+		relays.Wait()
+	})
+	old = new(atomic.Bool)
+	version := regexp.MustCompile(`^redis_version:\d`)
+	relay := func(client net.Conn) {
+		defer func() { _ = client.Close() }()
+		server, err := new(net.Dialer).DialContext(context.WithoutCancel(t.Context()), "tcp", there)
+		if err != nil {
+			return
+		}
+		relays.Go(func() {
+			defer func() { _ = server.Close() }()
+			_, _ = io.Copy(server, client)
+		})
+		for answers := bufio.NewReader(server); ; { // every answer ends with a line
+			line, err := answers.ReadBytes('\n')
+			if old.Load() {
+				line = version.ReplaceAll(line, []byte("redis_version:6"))
+			}
+			if _, failed := client.Write(line); failed != nil || err != nil {
+				return
+			}
+		}
+	}
+	relays.Go(func() {
+		for {
+			client, err := l.Accept()
+			if err != nil {
+				return
+			}
+			relays.Go(func() { relay(client) })
+		}
+	})
+	u.Host = l.Addr().String()
+	return u.String(), old
 }
 
 // ahead is a machine whose clock is wrong.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"jari/internal/fault"
 	"jari/internal/httpapi"
 	"jari/internal/postgres"
 	"jari/internal/redis"
@@ -35,8 +36,8 @@ func (a *App) checks() []httpapi.Check {
 			if err != nil {
 				return errors.New("can't be reached")
 			}
-			if !a.policyOK.Load() {
-				return errors.New("its maxmemory-policy isn't known to be noeviction")
+			if err := a.redisWillDo(); err != nil {
+				return err
 			}
 			return a.checkSkew(skew)
 		}},
@@ -48,6 +49,15 @@ func (a *App) checks() []httpapi.Check {
 			return nil
 		}},
 	}
+}
+
+// redisWillDo says what was wrong with Redis when it was asked last what it is.
+func (a *App) redisWillDo() error {
+	checked := *a.redisChecked.Load()
+	if fault.CodeOf(checked) == fault.CodeStoreUnavailable {
+		return errors.New("it isn't known whether its version and its maxmemory-policy will do")
+	}
+	return checked
 }
 
 // checkSkew measures without the offset of development: it is about the machines' clocks.
