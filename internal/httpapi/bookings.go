@@ -66,7 +66,7 @@ func (s *Server) PlaceHold(ctx context.Context, r PlaceHoldRequestObject) (Place
 	if err != nil {
 		return nil, err
 	}
-	h, err := s.Bookings.Hold(ctx, c, through(who, admissionOf(ctx)), booking.HoldRequest{
+	h, err := s.Bookings.Hold(untilTheyLeave(ctx, s.Clock), c, through(who, admissionOf(ctx)), booking.HoldRequest{
 		Slot: r.Body.SlotId, InsteadOf: orElse(r.Body.InsteadOf, ""), Replaces: orElse(r.Body.Replaces, ""),
 	})
 	s.Pulse.Meter.Count(c.ID, pulse.Held, pulse.Who{Person: sessionOf(ctx).Person}, err == nil)

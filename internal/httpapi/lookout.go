@@ -68,12 +68,13 @@ func leaveAlone(r *http.Request) {
 	}
 }
 
-// untilTheyLeave is the context of a request that was left alone, for somebody who asks now and then whether it is over.
-func untilTheyLeave(clk clock.Clock, r *http.Request) context.Context {
-	if c, ok := r.Context().Value(lookoutKey{}).(*lookout); ok {
-		return leaving{r.Context(), c, clk, clk.Real()}
+// untilTheyLeave is the context of a request, for somebody who asks now and then whether it is over: where the request was left
+// alone, the client is looked for then. It is for who waits, and not to be derived from: what is made of it doesn't look.
+func untilTheyLeave(ctx context.Context, clk clock.Clock) context.Context {
+	if c, ok := ctx.Value(lookoutKey{}).(*lookout); ok && c.alone {
+		return leaving{ctx, c, clk, clk.Real()}
 	}
-	return r.Context()
+	return ctx
 }
 
 // leaving is a context that looks for the client when it is asked for its error, and isn't done when they leave.
@@ -95,12 +96,6 @@ func (l leaving) Err() error {
 		return context.Canceled
 	}
 	return nil
-}
-
-// within looks for the same client within a context that was made of this one, and doesn't look itself.
-func (l leaving) within(ctx context.Context) leaving {
-	l.Context = ctx
-	return l
 }
 
 // left tells whether the client has closed the connection, as far as can be seen: what they sent before that may hide it.

@@ -180,10 +180,11 @@ func TestWhoHasLeftIsSeenByWhoeverAsks(t *testing.T) {
 			t.Fatal(err)
 		}
 		r := <-entered
-		ctx := untilTheyLeave(clock.NewSystem(0), r)
+		ctx := r.Context()
 		if inDeadline { // as requests have it that aren't read by hand
-			ctx = deadlined(t, r.WithContext(ctx))
+			ctx = deadlined(t, r)
 		}
+		ctx = untilTheyLeave(ctx, clock.NewSystem(0))
 		for asked := time.Now(); time.Since(asked) < 2*soon; time.Sleep(soon / 5) {
 			if err := ctx.Err(); err != nil {
 				t.Fatal("somebody who is there has left:", err)

@@ -52,26 +52,23 @@ func (s *Server) answerRush(g guard, p priority, answer rushed) echo.MiddlewareF
 			buffer.Reset()
 			leaveAlone(r)
 			if _, err := io.CopyN(buffer, r.Body, r.ContentLength); err != nil {
-				return s.handOn(c, next, buffer.Bytes(), r.Body)
+				return handOn(c, next, buffer.Bytes(), r.Body)
 			}
 			if err := s.gate.enter(p); err != nil {
 				return err
 			}
 			answered, err := s.answerInside(c, &a, buffer.Bytes(), answer)
 			if !answered && err == nil {
-				return s.handOn(c, next, buffer.Bytes(), http.NoBody)
+				return handOn(c, next, buffer.Bytes(), http.NoBody)
 			}
 			return err
 		}
 	}
 }
 
-// handOn has a request answered the way of all others: with the body that was read of it and what is left to read, and looked
-// for where nobody looks out for its client any more.
-func (s *Server) handOn(c echo.Context, next echo.HandlerFunc, read []byte, rest io.Reader) error {
-	r := c.Request()
-	r.Body = io.NopCloser(io.MultiReader(bytes.NewReader(bytes.Clone(read)), rest))
-	c.SetRequest(r.WithContext(untilTheyLeave(s.Clock, r)))
+// handOn has a request answered the way of all others: with the body that was read of it and what is left to read.
+func handOn(c echo.Context, next echo.HandlerFunc, read []byte, rest io.Reader) error {
+	c.Request().Body = io.NopCloser(io.MultiReader(bytes.NewReader(bytes.Clone(read)), rest))
 	return next(c)
 }
 
@@ -94,7 +91,7 @@ func rushHold(s *Server, c echo.Context, a *asking, body []byte) (bool, error) {
 	if err != nil {
 		return true, err
 	}
-	h, err := s.Bookings.Hold(untilTheyLeave(s.Clock, c.Request()), campaign, through(who, a.admission), wish)
+	h, err := s.Bookings.Hold(untilTheyLeave(c.Request().Context(), s.Clock), campaign, through(who, a.admission), wish)
 	s.Pulse.Meter.Count(campaign.ID, pulse.Held, pulse.Who{Person: a.session.Person}, err == nil)
 	if err != nil {
 		return true, inCampaign(campaign, err)

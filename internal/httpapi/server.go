@@ -270,9 +270,6 @@ func deadline(d time.Duration) echo.MiddlewareFunc {
 		return func(c echo.Context) error {
 			ctx, cancel := context.WithTimeout(c.Request().Context(), d)
 			defer cancel()
-			if l, ok := c.Request().Context().(leaving); ok {
-				ctx = l.within(ctx)
-			}
 			c.SetRequest(c.Request().WithContext(ctx))
 			return next(c)
 		}
