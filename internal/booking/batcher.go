@@ -203,7 +203,11 @@ func (b *batcher) run(l *lane) {
 			continue
 		}
 		l.mu.Lock()
-		l.waiting = append(again, l.waiting...)
+		if began.Before(l.around) {
+			l.waiting = append(l.waiting, again...) // those who want what is locked let all others pass
+		} else {
+			l.waiting = append(again, l.waiting...)
+		}
 		l.mu.Unlock()
 	}
 }

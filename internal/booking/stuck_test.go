@@ -15,7 +15,7 @@ import (
 // impatient is a bench of one lane which waits for locked rows for a moment.
 func impatient(t *testing.T, wait time.Duration) bench {
 	t.Helper()
-	limit := BatchLimits{Rows: 64, Lanes: 1, Queue: 100, Wait: wait, Lock: 20 * time.Millisecond}
+	limit := BatchLimits{Rows: 2, Lanes: 1, Queue: 100, Wait: wait, Lock: 20 * time.Millisecond}
 	b := setup(t, 100, 100, 100)
 	b.batcher = newBatcher(b.pool, noRedis{}, clock.NewSystem(0), limit, slog.New(slog.DiscardHandler), func(int, time.Duration, error) {})
 	return b

@@ -499,18 +499,23 @@ var refusals = map[fault.Code]refusal{
 		d["hold_seconds"] = 600
 		return administer(t, s, http.MethodPost, "/versions", map[string]any{"document": d, "after_version": 0})
 	}},
-	fault.CodeOutcomeUnknown: {options: environment("JARI_CONFIRM_WAIT", "1s"), ask: func(t *testing.T, s *jaritest.Server) jaritest.Request {
+	fault.CodeOutcomeUnknown: {options: waitingLong(environment("JARI_CONFIRM_WAIT", "1s")), ask: func(t *testing.T, s *jaritest.Server) jaritest.Request {
 		crowd := stuck(t, s, 2)
 		first := confirm(crowd[0], s, sealed(t, s, crowd[0], func(*token.Hold) {}))
 		keepAsking(t, s, first)
 		return confirm(crowd[1], s, sealed(t, s, crowd[1], func(*token.Hold) {}))
 	}},
-	fault.CodeOverloaded: {options: append(environment("JARI_FLUSH_QUEUE", "1"), environment("JARI_CONFIRM_WAIT", "1s")...), ask: func(t *testing.T, s *jaritest.Server) jaritest.Request {
+	fault.CodeOverloaded: {options: waitingLong(append(environment("JARI_FLUSH_QUEUE", "1"), environment("JARI_CONFIRM_WAIT", "1s")...)), ask: func(t *testing.T, s *jaritest.Server) jaritest.Request {
 		crowd := stuck(t, s, 3)
 		keepAsking(t, s, confirm(crowd[0], s, sealed(t, s, crowd[0], func(*token.Hold) {})))
 		keepAsking(t, s, confirm(crowd[1], s, sealed(t, s, crowd[1], func(*token.Hold) {})))
 		return confirm(crowd[2], s, sealed(t, s, crowd[2], func(*token.Hold) {}))
 	}},
+}
+
+// waitingLong is a deployment whose flushes don't go around what is locked.
+func waitingLong(options []jaritest.Option) []jaritest.Option {
+	return append(options, environment("JARI_FLUSH_LOCK_WAIT", "10s")...)
 }
 
 // declaring is a minor's declaration that was refused so many times before.
