@@ -282,7 +282,7 @@ func (b *batcher) flush(l *lane, group []*waiter) (again []*waiter) {
 	switch {
 	case err == nil:
 		return b.settle(ctx, l, group, f)
-	case postgres.ShouldRetry(err):
+	case postgres.ShouldRetry(err), postgres.IsLockTimeout(err): // the latter of a whole table, which there is no way around
 		return b.retry(group, err)
 	case errors.Is(err, errAfterCommit):
 		for _, w := range group {

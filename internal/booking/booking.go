@@ -80,8 +80,8 @@ const (
 	referenceGroups = 3
 )
 
-// newReferences makes citizens' numbers such as 7K4M-2QXP-9TRD: 60 random bits, which say nothing about the person, the slot or how
-// many there are. Those of one call begin alike, with 40 bits of their own: so they lie beside each other in the index of
+// newReferences makes citizens' numbers such as 7K4M-2QXP-9TRD: 60 random bits, which say nothing about the person or how many
+// there are. Those of one call begin alike, with 40 bits of their own: so they lie beside each other in the index of
 // millions, and a flush writes to one of its pages instead of to hundreds.
 func newReferences(n int) []string {
 	const own = (referenceGroups - 1) * referenceGroup

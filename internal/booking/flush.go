@@ -273,12 +273,17 @@ func commit(ctx context.Context, conn *pgx.Conn, batch *pgx.Batch) error {
 	case err == nil:
 		return errors.New("the flush ended without a commit")
 	default:
-		if _, refused := errors.AsType[*pgconn.PgError](err); refused && !conn.IsClosed() {
-			// Postgres itself said no, before the commit: nothing was written.
-			return fmt.Errorf("writing the flush: %w", postgres.Unreachable(err))
-		}
-		return fmt.Errorf("%w: %w", errAfterCommit, err)
+		return failed(conn, err)
 	}
+}
+
+// failed is what became of a flush while it was written. Where Postgres itself said no, nothing is. Where the connection broke,
+// the flush is asked again: nothing is written as long as COMMIT wasn't sent, but who waits is better served by another try.
+func failed(conn *pgx.Conn, err error) error {
+	if _, refused := errors.AsType[*pgconn.PgError](err); refused && !conn.IsClosed() {
+		return fmt.Errorf("writing the flush: %w", postgres.Unreachable(err))
+	}
+	return fmt.Errorf("%w: %w", errAfterCommit, err)
 }
 
 // columns are those that scanBooking reads.

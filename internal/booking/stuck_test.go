@@ -29,7 +29,7 @@ func (b bench) locked(t *testing.T, sql string, args ...any) (unlock func()) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = tx.Rollback(context.Background()) })
-	if _, err := tx.Exec(t.Context(), sql+` FOR UPDATE`, args...); err != nil {
+	if _, err := tx.Exec(t.Context(), sql, args...); err != nil {
 		t.Fatal(err)
 	}
 	return func() {
@@ -51,8 +51,8 @@ func TestALockedRowKeepsOnlyThoseWhoWantIt(t *testing.T) {
 	move.Replaces = old.ID
 	newcomer := b.held(t, 1)
 
-	slotFree := b.locked(t, `SELECT FROM slots WHERE slot_id = 1`)
-	bookingFree := b.locked(t, `SELECT FROM bookings WHERE booking_id = $1`, beside.ID)
+	slotFree := b.locked(t, `SELECT FROM slots WHERE slot_id = 1 FOR UPDATE`)
+	bookingFree := b.locked(t, `SELECT FROM bookings WHERE booking_id = $1 FOR UPDATE`, beside.ID)
 	var waiting sync.WaitGroup
 	var mu sync.Mutex
 	var done []string
@@ -112,7 +112,7 @@ func TestWhoWaitsTooLongForALockedRowIsToldSo(t *testing.T) {
 	t.Parallel()
 	b := impatient(t, 300*time.Millisecond)
 	booked, h := b.mustConfirm(t, b.held(t, 1)), b.held(t, 1)
-	free := b.locked(t, `SELECT FROM slots WHERE slot_id = 1`)
+	free := b.locked(t, `SELECT FROM slots WHERE slot_id = 1 FOR UPDATE`)
 	var waiting sync.WaitGroup
 	waiting.Go(func() {
 		if _, err := b.cancel(t.Context(), booked, booked.Person); fault.CodeOf(err) != fault.CodeOutcomeUnknown {
@@ -142,7 +142,7 @@ func TestALockedSlotDoesNotHideWhatWasDecided(t *testing.T) {
 	b := impatient(t, time.Minute)
 	h := b.held(t, 1)
 	first := b.mustConfirm(t, h)
-	defer b.locked(t, `SELECT FROM slots WHERE slot_id = 1`)()
+	defer b.locked(t, `SELECT FROM slots WHERE slot_id = 1 FOR UPDATE`)()
 	f, err := flush(t.Context(), b.pool, "night", nil, requestsFor([]token.Hold{b.held(t, 1), h}), how{look: true, patience: 20 * time.Millisecond})
 	if err != nil || !f.stuck {
 		t.Fatalf("stuck %v, %v", f.stuck, err)

@@ -3,7 +3,6 @@ package booking
 import (
 	"bytes"
 	"context"
-	"fmt"
 	"maps"
 	"slices"
 	"time"
@@ -216,7 +215,7 @@ func write(
 	}
 	var err error
 	if others, err = insert(ctx, conn, batch, campaignID, others, again); err != nil {
-		return flushed{}, postgres.Unreachable(fmt.Errorf("writing the flush: %w", err))
+		return flushed{}, failed(conn, err)
 	}
 	for _, r := range others {
 		if r.Status == Active {

@@ -220,6 +220,29 @@ func TestEveryInstanceShowsAChangeWithinTwoSeconds(t *testing.T) {
 	shows(t, "the hold is forgotten", both, "here", 3, 3, 3)
 }
 
+// TestMoreChangesOfOneInstantThanAnAnswerTakes are heard all the same: a change of many slots is told at one instant.
+func TestMoreChangesOfOneInstantThanAnAnswerTakes(t *testing.T) {
+	t.Parallel()
+	h := setup(t, 3)
+	var changed []redis.Z
+	at := float64(time.Now().Add(time.Second).UnixMilli())
+	for _, place := range h.places(t, "here") {
+		h.place(t, h.wish(place, uuid.New()))
+		changed = append(changed, redis.Z{Score: at, Member: slot.FormatID(place.ID)})
+	}
+	if err := h.redis.ZAdd(t.Context(), "{night}:changed", changed...).Err(); err != nil {
+		t.Fatal(err)
+	}
+	for most := range 4 {
+		other := h.another(t, h.redis)
+		other.HearAtMost(int64(1 + most))
+		if err := other.Follow(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		shows(t, fmt.Sprintf("heard %d at once", 1+most), []*house{other}, "here", 2, 2, 2)
+	}
+}
+
 func TestAnInstanceThatStartsKnowsEveryLiveHold(t *testing.T) {
 	t.Parallel()
 	h := setup(t, 3)

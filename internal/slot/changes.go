@@ -35,11 +35,13 @@ const (
 	// followEvery is how often Redis is asked what changed. With a document's second (documentLife) a slot that is shown is
 	// less than two seconds old.
 	followEvery = 500 * time.Millisecond
+	// quarter is how far the instants are apart, in ms, at which changes are told to have been (lua/person.lua).
+	quarter = 250
 	// overlap is how far back each question reaches once more, in case the clock of Redis was set back a little.
 	overlap = 2 * time.Second
 	// rewind is how far back it reaches once that clock was seen to go back, or slots were published.
 	rewind = time.Minute
-	// mostChanged bounds how many ids one answer has.
+	// mostChanged bounds how many ids one answer has, but for those of one quarter of a second.
 	mostChanged = 10_000
 	// mostRead bounds one reading script, and with it how long other commands wait for the one thread of Redis: well under
 	// a millisecond.
@@ -78,7 +80,7 @@ func (s *Service) follow(ctx context.Context) error {
 			sh.stream.goBack(sh.stream.cursor)
 			sh.stream.board = b
 		}
-		changes[i] = pipe.ZRangeByScoreWithScores(ctx, changedKey(sh.id), changesFrom(strconv.FormatInt(sh.stream.cursor, 10)))
+		changes[i] = pipe.ZRangeByScoreWithScores(ctx, changedKey(sh.id), s.changesFrom(strconv.FormatInt(sh.stream.cursor, 10)))
 		sizes[i] = pipe.ZCard(ctx, changedKey(sh.id))
 	}
 	if _, err := pipe.Exec(ctx); err != nil {
@@ -94,8 +96,8 @@ func (s *Service) follow(ctx context.Context) error {
 	return nil
 }
 
-func changesFrom(score string) *redis.ZRangeBy {
-	return &redis.ZRangeBy{Min: score, Max: "+inf", Count: mostChanged}
+func (s *Service) changesFrom(score string) *redis.ZRangeBy {
+	return &redis.ZRangeBy{Min: score, Max: "+inf", Count: s.mostChanged}
 }
 
 func (s *Service) forgetHolds(shelves []*shelf) {
@@ -124,7 +126,7 @@ func (s *Service) hear(ctx context.Context, sh *shelf, now int64, changes []redi
 		sh.survey.wanted.Store(true) // changes were forgotten before this instance heard of them
 	}
 	real := s.clock.Real()
-	for from := st.cursor; ; {
+	for more := int64(len(changes)) >= s.mostChanged; ; {
 		var slots []int64
 		scores := make(map[int64]int64, len(changes))
 		for _, z := range changes {
@@ -141,21 +143,18 @@ func (s *Service) hear(ctx context.Context, sh *shelf, now int64, changes []redi
 		if err := s.read(ctx, sh, slots, scores); err != nil {
 			return err
 		}
-		if len(changes) < mostChanged {
+		if !more {
 			break
 		}
-		// More changes of the same instant may follow; if an instant alone has more than an answer takes, it is left behind.
-		newest := int64(changes[len(changes)-1].Score)
-		next := strconv.FormatInt(newest, 10)
-		if newest == from {
-			next = "(" + next
-		}
-		from = newest
-		var err error
-		changes, err = s.redis.ZRangeByScoreWithScores(ctx, changedKey(sh.id), changesFrom(next)).Result()
-		if err != nil {
+		// More changes of the same quarter of a second may follow, and more than an answer takes: these come whole.
+		newest := strconv.FormatInt(int64(changes[len(changes)-1].Score), 10)
+		pipe := s.redis.Pipeline()
+		same := pipe.ZRangeByScoreWithScores(ctx, changedKey(sh.id), &redis.ZRangeBy{Min: newest, Max: newest})
+		later := pipe.ZRangeByScoreWithScores(ctx, changedKey(sh.id), s.changesFrom("("+newest))
+		if _, err := pipe.Exec(ctx); err != nil {
 			return jariredis.Unreachable(err)
 		}
+		changes, more = append(same.Val(), later.Val()...), int64(len(later.Val())) >= s.mostChanged
 	}
 	// A Redis that knows of no change while holds are live was restarted empty: they are gone.
 	if err := s.read(ctx, sh, sh.overdue(real, empty), nil); err != nil {
@@ -200,8 +199,9 @@ func (s *Service) read(ctx context.Context, sh *shelf, slots []int64, scores map
 		}
 		sh.heed(all, at, asked)
 		for _, slot := range group {
-			// A change in the very millisecond of reading may have come after it: such a one is read once more.
-			if score, ok := scores[slot]; ok && score < at && score >= sh.stream.now-overlap.Milliseconds() {
+			// A slot is told to change at the end of a quarter of a second (lua/person.lua). It may change again before that is
+			// over, and once more if the clock of Redis is set back by as much: until then it is read again.
+			if score, ok := scores[slot]; ok && score+quarter < at && score >= sh.stream.now-overlap.Milliseconds() {
 				sh.stream.heard[slot] = score
 			}
 		}

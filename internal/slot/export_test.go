@@ -26,6 +26,9 @@ func (s *Service) ReleaseNow(ctx context.Context, h Hold) error { return release
 // Follow asks Redis what changed, as Watch does.
 func (s *Service) Follow(ctx context.Context) error { return s.follow(ctx) }
 
+// HearAtMost is how many changes it asks for at once.
+func (s *Service) HearAtMost(n int64) { s.mostChanged = n }
+
 // MakeAgain makes a document that is kept anew, whether anything in it changed or not.
 func (s *Service) MakeAgain(name Name) *Document {
 	v, _ := s.views.GetIfPresent(name)

@@ -52,6 +52,7 @@ type Service struct {
 	started                          time.Time
 	shelves                          atomic.Pointer[map[string]*shelf]
 	refreshing, following, surveying sync.Mutex
+	mostChanged                      int64 // as the constant says, but for tests
 	views                            *otter.Cache[Name, *view]
 	addresses                        sync.Map // of *view by address
 	made                             atomic.Uint64
@@ -68,7 +69,8 @@ func NewService(
 	limits Limits, log *slog.Logger,
 ) (*Service, error) {
 	s := &Service{
-		pool: pool, redis: client, campaigns: campaigns, clock: clk, tokens: tokens, limits: limits, log: log,
+		mostChanged: mostChanged,
+		pool:        pool, redis: client, campaigns: campaigns, clock: clk, tokens: tokens, limits: limits, log: log,
 		audit: audit.NewLog(pool, clk, log, nil), placer: newPlacer(client, limits.Queue), started: clk.Real(),
 	}
 	s.shelves.Store(&map[string]*shelf{})
