@@ -255,7 +255,7 @@ func (l *lane) take(most int) []*waiter {
 func (b *batcher) flush(l *lane, group []*waiter) (again []*waiter) {
 	ctx := context.Background()
 	b.askGivenUp(ctx, group)
-	var requests []request
+	requests := make([]request, 0, len(group))
 	var endings []ending
 	references := newReferences(len(group))
 	for i, w := range group {

@@ -118,7 +118,7 @@ func judge(l locked, r request, has Booking, booked bool, taken int, won bool) v
 	case r.hold.Replaces != uuid.Nil && (!booked || has.ID != r.hold.Replaces || has.Attended()):
 		return verdict{reason: ReplacedGone}
 	case r.hold.Replaces != uuid.Nil:
-		moved = &has
+		moved = new(has) // a copy, so that only whoever moves has one made
 	}
 	// Units that moves and cancels of this flush give back aren't counted: they are free only once it has committed.
 	room, exists := l.slots[r.hold.Slot]

@@ -13,6 +13,7 @@ import (
 
 	"jari/internal/crash"
 	"jari/internal/postgres"
+	"jari/internal/slot"
 )
 
 // row is a booking to insert, of a hold and when that was placed.
@@ -51,8 +52,7 @@ var rowColumns = []string{
 // copyIn inserts them all by COPY, for two thirds of what a statement costs with an array for each column. They are in the
 // order of persons, so that two instances with the same persons wait for each other and not in a circle.
 func (rs rows) copyIn(ctx context.Context, conn *pgx.Conn, campaignID string) error {
-	sorted := slices.Clone(rs)
-	slices.SortFunc(sorted, func(a, b row) int { return bytes.Compare(a.Person[:], b.Person[:]) })
+	slices.SortFunc(rs, func(a, b row) int { return bytes.Compare(a.Person[:], b.Person[:]) })
 	_, err := postgres.CopyIn(ctx, conn, "bookings", rowColumns, func(to *postgres.Copier) error {
 		text := func(s string) {
 			if s == "" {
@@ -61,7 +61,7 @@ func (rs rows) copyIn(ctx context.Context, conn *pgx.Conn, campaignID string) er
 			}
 			to.Text(s)
 		}
-		for _, r := range sorted {
+		for _, r := range rs {
 			if err := to.Row(); err != nil {
 				return err
 			}
@@ -177,7 +177,8 @@ func (c *changes) queueEvents(batch *pgx.Batch, campaignID string, causes []stri
 func write(
 	ctx context.Context, conn *pgx.Conn, campaignID string, requests []request, l locked, p plan, again bool,
 ) (flushed, error) {
-	var moves, others rows
+	var moves rows
+	others := make(rows, 0, len(requests))
 	var superseded, cancelled []uuid.UUID
 	sure := changes{units: map[int64]int32{}}
 	for _, e := range p.cancels {
@@ -230,7 +231,7 @@ func write(
 		return flushed{}, err
 	}
 	crash.Point(crash.Committed)
-	return outcome(l, p, append(moves, others...), sure.units), nil
+	return outcome(l, p, sure.units, moves, others), nil
 }
 
 // insert sends a batch and then inserts rows. Again, it skips those that are refused once more: another instance books the person
@@ -265,12 +266,22 @@ func insert(
 
 // outcome is what a flush did, once it is durable: what was found, with what was written. Nothing of it is read again:
 // the rows that were found can't change under the locks of their slots.
-func outcome(l locked, p plan, made rows, units map[int64]int32) flushed {
-	f := flushed{outcomes: maps.Clone(l.decided), fresh: make(map[uuid.UUID]bool, len(made)), ended: l.ending}
-	for _, r := range made {
-		f.outcomes[r.hold] = r.Booking
-		if r.Status == Active {
-			f.fresh[r.hold] = true
+func outcome(l locked, p plan, units map[int64]int32, made ...rows) flushed {
+	n := 0
+	for _, rs := range made {
+		n += len(rs)
+	}
+	f := flushed{
+		outcomes: make(map[uuid.UUID]Booking, len(l.decided)+n), fresh: make(map[uuid.UUID]bool, n), ended: l.ending,
+		copies: make([]slot.Copy, 0, len(l.slots)),
+	}
+	maps.Copy(f.outcomes, l.decided)
+	for _, rs := range made {
+		for _, r := range rs {
+			f.outcomes[r.hold] = r.Booking
+			if r.Status == Active {
+				f.fresh[r.hold] = true
+			}
 		}
 	}
 	for id := range p.cancels {

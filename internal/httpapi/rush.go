@@ -28,7 +28,15 @@ type rushed func(s *Server, c echo.Context, a *asking, body []byte) (answered bo
 // rush are the operations that are answered here.
 var rush = map[string]rushed{"placeHold": rushHold, "confirmBooking": rushBooking}
 
-// rushBodies are read into, and answers are encoded into.
+// readings are what a request is read into: its body, and who asks.
+var readings = sync.Pool{New: func() any { return new(reading) }}
+
+type reading struct {
+	body   bytes.Buffer
+	asking asking
+}
+
+// rushBodies are what answers are encoded into.
 var rushBodies = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 
 // answerRush answers what is certainly right, after the operation's own guard, and hands on everything else.
@@ -43,23 +51,26 @@ func (s *Server) answerRush(g guard, p priority, answer rushed) echo.MiddlewareF
 			if err := s.gate.look(p); err != nil {
 				return err
 			}
-			a := asking{language: languages[0]} // only refusals have a language, and they find it themselves
-			if err := s.identify(c, g, &a); err != nil {
+			asked, _ := readings.Get().(*reading)
+			defer func() {
+				asked.asking = asking{} // nobody keeps who asked
+				readings.Put(asked)
+			}()
+			asked.asking.language = languages[0] // only refusals have a language, and they find it themselves
+			if err := s.identify(c, g, &asked.asking); err != nil {
 				return err
 			}
-			buffer, _ := rushBodies.Get().(*bytes.Buffer)
-			defer rushBodies.Put(buffer)
-			buffer.Reset()
+			asked.body.Reset()
 			leaveAlone(r)
-			if _, err := io.CopyN(buffer, r.Body, r.ContentLength); err != nil {
-				return handOn(c, next, buffer.Bytes(), r.Body)
+			if _, err := io.CopyN(&asked.body, r.Body, r.ContentLength); err != nil {
+				return handOn(c, next, asked.body.Bytes(), r.Body)
 			}
 			if err := s.gate.enter(p); err != nil {
 				return err
 			}
-			answered, err := s.answerInside(c, &a, buffer.Bytes(), answer)
+			answered, err := s.answerInside(c, &asked.asking, asked.body.Bytes(), answer)
 			if !answered && err == nil {
-				return handOn(c, next, buffer.Bytes(), http.NoBody)
+				return handOn(c, next, asked.body.Bytes(), http.NoBody)
 			}
 			return err
 		}

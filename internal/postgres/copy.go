@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -32,6 +33,17 @@ const (
 	copySignature = "PGCOPY\n\xff\r\n\x00"
 )
 
+// chunks are buffers of the two that each COPY has: a flush of bookings fills less than one, many times a second.
+var chunks = sync.Pool{New: func() any {
+	b := make([]byte, 0, copyChunk+4<<10)
+	return &b
+}}
+
+func chunk() *[]byte {
+	b, _ := chunks.Get().(*[]byte)
+	return b
+}
+
 var (
 	errCopyEnded   = errors.New("the COPY has ended")
 	errCopyGivenUp = errors.New("given up") // all that Postgres, and its log, learns of the reason
@@ -47,8 +59,10 @@ func CopyIn(ctx context.Context, conn *pgx.Conn, table string, columns []string,
 	}
 	sql := `COPY ` + pgx.Identifier{table}.Sanitize() + ` (` + strings.Join(quoted, ", ") + `) FROM STDIN BINARY`
 	c := &Copier{fields: len(columns), full: make(chan []byte), free: make(chan []byte, 2), ended: make(chan struct{})}
-	c.free <- make([]byte, 0, copyChunk+4<<10)
-	c.buf = append(make([]byte, 0, copyChunk+4<<10), copySignature...)
+	one, other := chunk(), chunk()
+	c.free <- (*other)[:0]
+	c.buf = (*one)[:0]
+	c.buf = append(c.buf, copySignature...)
 	c.buf = append(c.buf, 0, 0, 0, 0, 0, 0, 0, 0)
 	source := &copySource{copier: c}
 	var tag pgconn.CommandTag
@@ -73,6 +87,9 @@ func CopyIn(ctx context.Context, conn *pgx.Conn, table string, columns []string,
 	case err != nil:
 		return 0, fmt.Errorf("copying into %s: %w", table, err)
 	}
+	// Only now is it sure that the connection has done with them.
+	chunks.Put(one)
+	chunks.Put(other)
 	return tag.RowsAffected(), nil
 }
 

@@ -31,8 +31,11 @@ const (
 	// works on the other.
 	placerPipelines = 2
 	// placerBreath is how long a pipeline that finds somebody waiting waits for more of them. Redis is so fast that without it
-	// a pipeline is one or two placements at any load, each with the wake-ups of two processes.
-	placerBreath = time.Millisecond
+	// a pipeline is one or two placements at any load, each with the wake-ups of two processes. In a rush, which one that
+	// carried placerRush tells of, it is placerDeepBreath: what a citizen waits longer is little of what they wait anyway.
+	placerBreath     = time.Millisecond
+	placerDeepBreath = 3 * time.Millisecond
+	placerRush       = 8
 	// placerMost bounds one pipeline.
 	placerMost = 256
 	// placerCall bounds one call of the script, and with it how long other commands wait for the one thread of Redis.
@@ -86,17 +89,21 @@ func (p *placer) run() {
 			return
 		}
 		p.send(group)
-		p.breathe()
+		breath := placerBreath
+		if len(group) >= placerRush {
+			breath = placerDeepBreath
+		}
+		p.breathe(breath)
 	}
 }
 
 // breathe lets a few who wait be joined by more.
-func (p *placer) breathe() {
+func (p *placer) breathe(long time.Duration) {
 	p.mu.Lock()
 	few := 0 < len(p.waiting) && len(p.waiting) < placerCall
 	p.mu.Unlock()
 	if few {
-		time.Sleep(placerBreath)
+		time.Sleep(long)
 	}
 }
 
