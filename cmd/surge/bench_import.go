@@ -335,18 +335,7 @@ func (b *imports) account(ctx context.Context, name string, run func() error) (t
 			err = errors.Join(err, stopErr)
 		}()
 	}
-	before, err := b.meter.Accounts(b.rig, b.server, nil)
-	if err != nil {
-		return took, fmt.Errorf("reading the accounts: %w", err)
-	}
-	if err := run(); err != nil {
-		return took, err
-	}
-	after, err := b.meter.Accounts(b.rig, b.server, nil)
-	if err != nil {
-		return took, fmt.Errorf("reading the accounts: %w", err)
-	}
-	return after.Since(before), nil
+	return b.meter.During(b.rig, b.server, nil, run)
 }
 
 // copied is what COPY alone writes, as much of it as what it is compared with.

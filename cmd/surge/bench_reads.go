@@ -415,22 +415,15 @@ func (b *reads) account(
 			return err
 		}
 	}
-	var then, now rig.Accounts
-	if b.meter != nil {
-		if then, err = b.meter.Accounts(w.rig, server, w.writer); err != nil {
-			return fmt.Errorf("reading the accounts: %w", err)
-		}
-	}
-	result, err := run()
+	var result load.Result
+	used, err := b.meter.During(w.rig, server, w.writer, func() (err error) {
+		result, err = run()
+		return err
+	})
 	if err != nil {
 		return err
 	}
-	if b.meter != nil {
-		if now, err = b.meter.Accounts(w.rig, server, w.writer); err != nil {
-			return fmt.Errorf("reading the accounts: %w", err)
-		}
-		into.accounts = into.accounts.Plus(now.Since(then))
-	}
+	into.accounts = into.accounts.Plus(used)
 	into.reads += result.Done
 	into.elapsed += result.Elapsed
 	if profile != "" {

@@ -358,22 +358,17 @@ func (b *room) account(
 			return err
 		}
 	}
-	var then, now rig.Accounts
-	if b.meter != nil {
-		if then, err = b.meter.Accounts(b.rig, server, nil); err != nil {
-			return fmt.Errorf("reading the accounts: %w", err)
+	var result load.Result
+	used, err := b.meter.During(b.rig, server, nil, func() (err error) {
+		if result, err = run(); errors.Is(err, errNobodyLeft) {
+			return nil
 		}
-	}
-	result, err := run()
-	if err != nil && !errors.Is(err, errNobodyLeft) {
+		return err
+	})
+	if err != nil {
 		return err
 	}
-	if b.meter != nil {
-		if now, err = b.meter.Accounts(b.rig, server, nil); err != nil {
-			return fmt.Errorf("reading the accounts: %w", err)
-		}
-		into.accounts = into.accounts.Plus(now.Since(then))
-	}
+	into.accounts = into.accounts.Plus(used)
 	into.done += result.Done
 	into.elapsed += result.Elapsed
 	if profiled {

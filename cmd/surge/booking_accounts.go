@@ -106,22 +106,15 @@ func (b *bench) account(
 			return err
 		}
 	}
-	var then, now rig.Accounts
-	if b.meter != nil {
-		if then, err = b.meter.Accounts(b.rig, server, nil); err != nil {
-			return fmt.Errorf("reading the accounts: %w", err)
-		}
-	}
-	result, err := run()
+	var result load.Result
+	used, err := b.meter.During(b.rig, server, nil, func() (err error) {
+		result, err = run()
+		return err
+	})
 	if err != nil {
 		return err
 	}
-	if b.meter != nil {
-		if now, err = b.meter.Accounts(b.rig, server, nil); err != nil {
-			return fmt.Errorf("reading the accounts: %w", err)
-		}
-		p.accounts = p.accounts.Plus(now.Since(then))
-	}
+	p.accounts = p.accounts.Plus(used)
 	if profile != "" {
 		if _, err := server.Ask(ctx, stopProfile); err != nil {
 			return err

@@ -53,19 +53,9 @@ func (b *bench) book(slots []int64, answers *[2][]byte) load.Operation {
 		if answers != nil {
 			answers[0] = bytes.Clone(answer)
 		}
-		body, err := confirmBody(answer)
-		if err != nil {
+		if answer, err = sendConfirm(c, confirm, headers, answer, at, begun); err != nil {
 			return err
 		}
-		held := time.Now()
-		if status, answer, err = c.Send(http.MethodPut, confirm, headers, body); err != nil {
-			return err
-		}
-		if status != http.StatusCreated {
-			return unexpected("confirm", status, answer)
-		}
-		at.Took(latencyConfirm, held)
-		at.Took(latencyPair, begun)
 		b.promised.Add(1)
 		if answers != nil {
 			answers[1] = bytes.Clone(answer)
@@ -93,28 +83,39 @@ func (b *bench) pretend(slots []int64, naive bool) load.Operation {
 		if status != http.StatusOK {
 			return unexpected("hold", status, answer)
 		}
-		body, err := confirmBody(answer)
-		if err != nil {
-			return err
-		}
 		if naive {
 			headers = append(headers, load.Header{Name: naivePerson, Value: id.String()},
 				load.Header{Name: naiveSlot, Value: strconv.FormatInt(slots[chosen], 10)})
 		}
-		held := time.Now()
-		if status, answer, err = c.Send(http.MethodPut, confirm, headers, body); err != nil {
+		if _, err = sendConfirm(c, confirm, headers, answer, at, begun); err != nil {
 			return err
 		}
-		if status != http.StatusCreated {
-			return unexpected("confirm", status, answer)
-		}
-		at.Took(latencyConfirm, held)
-		at.Took(latencyPair, begun)
 		if naive {
 			b.promisedNaive.Add(1)
 		}
 		return nil
 	}
+}
+
+// sendConfirm confirms the hold that was answered, and returns the answer to that. The pair has begun with the hold.
+func sendConfirm(
+	c *load.Conn, path string, headers []load.Header, hold []byte, at load.Moment, begun time.Time,
+) ([]byte, error) {
+	body, err := confirmBody(hold)
+	if err != nil {
+		return nil, err
+	}
+	held := time.Now()
+	status, answer, err := c.Send(http.MethodPut, path, headers, body)
+	if err != nil {
+		return nil, err
+	}
+	if status != http.StatusCreated {
+		return nil, unexpected("confirm", status, answer)
+	}
+	at.Took(latencyConfirm, held)
+	at.Took(latencyPair, begun)
+	return answer, nil
 }
 
 func (b *bench) paths() (hold, confirm string) {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -52,41 +51,6 @@ type BatchLimits struct {
 	Queue int           // confirms that may wait in a lane
 	Wait  time.Duration // how long a caller waits for its outcome
 	Lock  time.Duration // how long a flush waits for a row that somebody else has locked, before it goes around it
-}
-
-type lane struct {
-	mu      sync.Mutex
-	waiting []*waiter
-	flying  []*waiter // those in the flush that runs
-	untold  []*waiter // those whose cancel is decided, while Redis is told of it
-	busy    bool
-	// overdue tells those whom no flush has answered in time. It is there when it is set.
-	overdue *time.Timer
-	// placing are holds on the lane's slots that are being placed, coming those that were just now and aren't confirmed yet,
-	// order the same in the order of their ends, and took is how long a flush takes (room.go).
-	placing int
-	coming  map[uuid.UUID]bool
-	order   []expected
-	took    time.Duration
-	// looking is how many flushes yet look for what was decided before. Its flushes, one at a time, are all who touch it.
-	looking int
-	// around is until when it goes around rows that others have locked, without waiting for them first. Its flushes touch it.
-	around time.Time
-}
-
-// waiter is a hold on its way to a decision, or a booking on its way to its end, with whoever waits for it.
-type waiter struct {
-	request  // unless end
-	end      *ending
-	campaign string
-	deadline time.Time
-	answered atomic.Bool   // somebody has an answer, or says that there is none
-	done     chan struct{} // closed when result and err are set
-	result   Booking
-	fresh    bool
-	err      error
-	// uncertain: a flush with this request may have been committed although its answer was lost.
-	uncertain bool
 }
 
 func newBatcher(
@@ -212,45 +176,6 @@ func (b *batcher) run(l *lane) {
 	}
 }
 
-// slot is the slot whose lane it goes into.
-func (w *waiter) slot() int64 {
-	if w.end != nil {
-		return w.end.slot
-	}
-	return w.hold.Slot
-}
-
-// key names what is asked for; the same thing asked twice is asked in two flushes.
-func (w *waiter) key() uuid.UUID {
-	if w.end != nil {
-		return w.end.booking
-	}
-	return w.hold.ID
-}
-
-// take removes the next group of one campaign, at most most of them and nothing twice, or marks the lane idle.
-func (l *lane) take(most int) []*waiter {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.flying = nil
-	if len(l.waiting) == 0 {
-		l.busy = false
-		return nil
-	}
-	var group, rest []*waiter
-	in := map[uuid.UUID]bool{}
-	for _, w := range l.waiting {
-		if len(group) < most && w.campaign == l.waiting[0].campaign && !in[w.key()] {
-			in[w.key()] = true
-			group = append(group, w)
-			continue
-		}
-		rest = append(rest, w)
-	}
-	l.waiting, l.flying = rest, group
-	return group
-}
-
 // flush decides a group and tells its waiters. It returns those who have to go into the next flush.
 func (b *batcher) flush(l *lane, group []*waiter) (again []*waiter) {
 	ctx := context.Background()
@@ -310,22 +235,6 @@ func (b *batcher) flush(l *lane, group []*waiter) (again []*waiter) {
 		b.log.Error("a booking can't be written", "id", group[0].key(), "error", err)
 		group[0].fail(err)
 		return nil
-	}
-}
-
-// lookFor is for how many flushes a lane goes on looking for what was decided before, once it met some: who asks again isn't
-// alone, and a flush that meets one of them without looking is done twice.
-const lookFor = 256
-
-// looks tells whether the next flush looks for what was decided before.
-func (l *lane) looks() bool { return l.looking > 0 }
-
-// met counts a flush that met what was decided before, or didn't.
-func (l *lane) met(decided bool) {
-	if decided {
-		l.looking = lookFor
-	} else if l.looking > 0 {
-		l.looking--
 	}
 }
 
@@ -410,25 +319,6 @@ func (b *batcher) settle(ctx context.Context, l *lane, group []*waiter, f flushe
 	return again
 }
 
-// tells keeps those of whom Redis is being told where they aren't forgotten if that takes too long; told forgets them.
-func (l *lane) tells(ends []*waiter) {
-	if len(ends) == 0 {
-		return
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.untold = append(l.untold, ends...)
-}
-
-func (l *lane) told(ends []*waiter) {
-	if len(ends) == 0 {
-		return
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.untold = slices.DeleteFunc(l.untold, func(w *waiter) bool { return slices.Contains(ends, w) })
-}
-
 const (
 	// askWithin is how long a flush waits for Redis to say which holds were given up.
 	askWithin = 200 * time.Millisecond
@@ -439,7 +329,7 @@ const (
 
 // askGivenUp marks the holds that Redis says were given up. Without Redis none is: it never decides.
 func (b *batcher) askGivenUp(ctx context.Context, group []*waiter) {
-	var tokens []token.Hold
+	tokens := make([]token.Hold, 0, len(group))
 	for _, w := range group {
 		if w.end == nil {
 			tokens = append(tokens, w.hold)
@@ -460,27 +350,6 @@ func (b *batcher) askGivenUp(ctx context.Context, group []*waiter) {
 	}
 	for _, w := range group {
 		w.givenUp = given[w.hold.ID]
-	}
-}
-
-// settleEnd answers who wanted a booking cancelled.
-func (w *waiter) settleEnd(b Booking) {
-	if b.Status != Cancelled || b.Person != w.end.person {
-		w.fail(fault.New(fault.NotFound, fault.CodeNoBooking))
-		return
-	}
-	w.succeed(b, false)
-}
-
-func (w *waiter) succeed(result Booking, fresh bool) { w.answer(result, fresh, nil) }
-
-func (w *waiter) fail(err error) { w.answer(Booking{}, false, err) }
-
-// answer is for whoever is first to have one.
-func (w *waiter) answer(result Booking, fresh bool, err error) {
-	if w.answered.CompareAndSwap(false, true) {
-		w.result, w.fresh, w.err = result, fresh, err
-		close(w.done)
 	}
 }
 

@@ -51,6 +51,11 @@ func setup(t *testing.T, capacities ...int) bench {
 
 func setupOn(t *testing.T, pool *pgxpool.Pool, redis holds, capacities ...int) bench {
 	t.Helper()
+	return setupWith(t, pool, redis, limits, capacities...)
+}
+
+func setupWith(t *testing.T, pool *pgxpool.Pool, redis holds, limit BatchLimits, capacities ...int) bench {
+	t.Helper()
 	exec(t, pool, `INSERT INTO campaigns (campaign_id) VALUES ('night')`)
 	exec(t, pool, `INSERT INTO sites (campaign_id, site_id, region, name, address) VALUES ('night', 'here', 'r', 'n', 'a')`)
 	for i, capacity := range capacities {
@@ -58,7 +63,7 @@ func setupOn(t *testing.T, pool *pgxpool.Pool, redis holds, capacities ...int) b
 			INSERT INTO slots (slot_id, campaign_id, site_id, starts_at, ends_at, capacity) OVERRIDING SYSTEM VALUE
 			VALUES ($1, 'night', 'here', $2, $3, $4)`, i+1, now.Add(time.Duration(i)*time.Hour), now.Add(time.Duration(i+1)*time.Hour), capacity)
 	}
-	b := newBatcher(pool, redis, clock.NewSystem(0), limits, slog.New(slog.DiscardHandler), func(int, time.Duration, error) {})
+	b := newBatcher(pool, redis, clock.NewSystem(0), limit, slog.New(slog.DiscardHandler), func(int, time.Duration, error) {})
 	t.Cleanup(func() {
 		if err := b.close(context.Background()); err != nil {
 			t.Error(err)

@@ -2,24 +2,21 @@ package booking
 
 import (
 	"context"
-	"log/slog"
 	"sync"
 	"testing"
 	"time"
 
-	"jari/internal/clock"
 	"jari/internal/fault"
 	"jari/internal/slot"
 	"jari/internal/token"
+	"jari/test/storetest"
 )
 
 // brief is a bench of one lane where nobody waits long.
 func brief(t *testing.T, redis holds) bench {
 	t.Helper()
 	limit := BatchLimits{Rows: 2, Lanes: 1, Queue: 100, Wait: 300 * time.Millisecond}
-	b := setup(t, 100)
-	b.batcher = newBatcher(b.pool, redis, clock.NewSystem(0), limit, slog.New(slog.DiscardHandler), func(int, time.Duration, error) {})
-	return b
+	return setupWith(t, storetest.Postgres(t), redis, limit, 100)
 }
 
 // TestWhoWaitsTooLongIsToldSoAndDecidedAllTheSame, in the flush that can't go on as well as behind it.

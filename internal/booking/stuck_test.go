@@ -2,23 +2,20 @@ package booking
 
 import (
 	"context"
-	"log/slog"
 	"sync"
 	"testing"
 	"time"
 
-	"jari/internal/clock"
 	"jari/internal/fault"
 	"jari/internal/token"
+	"jari/test/storetest"
 )
 
 // impatient is a bench of one lane which waits for locked rows for a moment.
 func impatient(t *testing.T, wait time.Duration) bench {
 	t.Helper()
 	limit := BatchLimits{Rows: 2, Lanes: 1, Queue: 100, Wait: wait, Lock: 20 * time.Millisecond}
-	b := setup(t, 100, 100, 100)
-	b.batcher = newBatcher(b.pool, noRedis{}, clock.NewSystem(0), limit, slog.New(slog.DiscardHandler), func(int, time.Duration, error) {})
-	return b
+	return setupWith(t, storetest.Postgres(t), noRedis{}, limit, 100, 100, 100)
 }
 
 // locked has rows locked until the returned function is called, or until the test ends.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -43,14 +44,14 @@ func rowOf(q request, v verdict, began time.Time) row {
 // rows are bookings to insert.
 type rows []row
 
-// rowColumns are those of what copyIn writes, in its order.
+// rowColumns are those of what copyIn and insertRows write, in their order.
 var rowColumns = []string{
 	"campaign_id", "booking_id", "hold_id", "slot_id", "person_id", "actor_id", "status", "void_reason", "reference",
 	"series_id", "sequence", "replaces", "wave_id", "rules_version", "judged_at", "held_at", "ended_at",
 }
 
-// copyIn inserts them all by COPY, for two thirds of what a statement costs with an array for each column. They are in the
-// order of persons, so that two instances with the same persons wait for each other and not in a circle.
+// copyIn inserts them all by COPY, which costs less than a statement with an array for each column. It puts them into the order of
+// persons, so that two instances with the same persons wait for each other and not in a circle.
 func (rs rows) copyIn(ctx context.Context, conn *pgx.Conn, campaignID string) error {
 	slices.SortFunc(rs, func(a, b row) int { return bytes.Compare(a.Person[:], b.Person[:]) })
 	_, err := postgres.CopyIn(ctx, conn, "bookings", rowColumns, func(to *postgres.Copier) error {
@@ -96,9 +97,9 @@ func (rs rows) copyIn(ctx context.Context, conn *pgx.Conn, campaignID string) er
 	return err
 }
 
-const insertRows = `
-	INSERT INTO bookings (campaign_id, booking_id, hold_id, slot_id, person_id, actor_id, status, void_reason, reference,
-		series_id, sequence, replaces, wave_id, rules_version, judged_at, held_at, ended_at)
+// insertRows inserts rows one by one, as far as Postgres is concerned: where some may be skipped, or belong to a move.
+var insertRows = `
+	INSERT INTO bookings (` + strings.Join(rowColumns, ", ") + `)
 	SELECT $1::text, id, hold, slot, person, actor, status, nullif(reason, ''), nullif(reference, ''),
 		series, sequence, nullif(replaces, '00000000-0000-0000-0000-000000000000'), wave, rules, judged, held,
 		CASE status WHEN 'active' THEN NULL ELSE now() END
@@ -130,7 +131,7 @@ func (rs rows) arguments(campaignID string) []any {
 }
 
 // insertMissing inserts rows whose holds or persons may have been decided meanwhile: those are skipped and not returned.
-const insertMissing = insertRows + ` ON CONFLICT DO NOTHING RETURNING booking_id`
+var insertMissing = insertRows + ` ON CONFLICT DO NOTHING RETURNING booking_id`
 
 // changes are what a transaction changes beside rows of bookings.
 type changes struct {

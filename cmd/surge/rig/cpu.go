@@ -2,6 +2,7 @@ package rig
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"strconv"
@@ -138,6 +139,26 @@ func (m *Meter) Accounts(r *Rig, server, writer *Process) (a Accounts, err error
 		a.Machine, err = m.Machine()
 	}
 	return a, err
+}
+
+// During is what each used while run ran; nothing on a system that keeps no accounts, where there is no meter. What run returns as an
+// error is returned as it is.
+func (m *Meter) During(r *Rig, server, writer *Process, run func() error) (Accounts, error) {
+	if m == nil {
+		return Accounts{}, run()
+	}
+	before, err := m.Accounts(r, server, writer)
+	if err != nil {
+		return Accounts{}, fmt.Errorf("reading the accounts: %w", err)
+	}
+	if err := run(); err != nil {
+		return Accounts{}, err
+	}
+	after, err := m.Accounts(r, server, writer)
+	if err != nil {
+		return Accounts{}, fmt.Errorf("reading the accounts: %w", err)
+	}
+	return after.Since(before), nil
 }
 
 // Since is what was used since an earlier reading.
