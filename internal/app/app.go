@@ -95,15 +95,17 @@ func New(ctx context.Context, cfg config.Config, log *slog.Logger, options ...Op
 			a.closeStores()
 		}
 	}()
-	// Confirming has connections of its own: whatever reads or messages do, every lane has one.
+	// Confirming has connections of its own: whatever reads or messages do, every lane has one. A flush says itself how long it waits
+	// for locks, but not before its statements are prepared, and a table that somebody has locked keeps that waiting too.
 	for _, p := range []struct {
-		pool        **pgxpool.Pool
-		connections int
-		planOnce    bool
-	}{{&a.pool, cfg.PostgresConnections - cfg.FlushLanes, false}, {&a.flushes, cfg.FlushLanes, true}} {
-		if *p.pool, err = postgres.Open(ctx, string(cfg.PostgresURL), postgres.Options{
-			MaxConnections: p.connections, ConnectTimeout: cfg.PostgresConnectTimeout, PlanOnce: p.planOnce,
-		}); err != nil {
+		pool    **pgxpool.Pool
+		options postgres.Options
+	}{
+		{&a.pool, postgres.Options{MaxConnections: cfg.PostgresConnections - cfg.FlushLanes}},
+		{&a.flushes, postgres.Options{MaxConnections: cfg.FlushLanes, PlanOnce: true, LockTimeout: cfg.FlushLockWait}},
+	} {
+		p.options.ConnectTimeout = cfg.PostgresConnectTimeout
+		if *p.pool, err = postgres.Open(ctx, string(cfg.PostgresURL), p.options); err != nil {
 			return nil, err
 		}
 	}

@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgxpool"
 	"go.uber.org/goleak"
 
 	"jari/internal/civil"
@@ -160,6 +161,30 @@ func TestAnInstanceIsReadyAtOnceWhereTheStoresAnswer(t *testing.T) {
 	for _, metric := range []string{"jari_flush_rows", `jari_postgres_connections{pool="rest"}`, `jari_postgres_connections_limit{pool="flushes"} 1`, `jari_postgres_connections_limit{pool="rest"} 7`, "jari_postgres_wait_seconds_total", "go_goroutines"} {
 		if !strings.Contains(w.Body.String(), metric) {
 			t.Errorf("%s isn't measured", metric)
+		}
+	}
+}
+
+// TestFlushesHaveConnectionsOfTheirOwnKind: what they wait for is bounded before they can say so themselves.
+func TestFlushesHaveConnectionsOfTheirOwnKind(t *testing.T) {
+	t.Parallel()
+	a := running(t, "JARI_FLUSH_LOCK_WAIT=1234ms", "JARI_POSTGRES_CONNECTIONS=9", "JARI_FLUSH_LANES=2")
+	for _, c := range []struct {
+		name          string
+		pool          *pgxpool.Pool
+		connections   int32
+		wait, planned string
+	}{
+		{"flushes", a.flushes, 2, "1234ms", "force_generic_plan"},
+		{"all others", a.pool, 7, "0", "auto"},
+	} {
+		var wait, planned string
+		if err := c.pool.QueryRow(t.Context(), `SELECT current_setting('lock_timeout'), current_setting('plan_cache_mode')`).
+			Scan(&wait, &planned); err != nil {
+			t.Fatal(err)
+		}
+		if n := c.pool.Config().MaxConns; n != c.connections || wait != c.wait || planned != c.planned {
+			t.Errorf("%s: %d connections, wait %s, plans %s; want %d, %s, %s", c.name, n, wait, planned, c.connections, c.wait, c.planned)
 		}
 	}
 }

@@ -6,7 +6,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
+
 	"jari/internal/fault"
+	"jari/internal/postgres"
 	"jari/internal/token"
 	"jari/test/storetest"
 )
@@ -147,4 +150,49 @@ func TestALockedSlotDoesNotHideWhatWasDecided(t *testing.T) {
 	if got, ok := f.outcomes[h.ID]; !ok || got.ID != first.ID {
 		t.Errorf("the first booking isn't found: %v", f.outcomes)
 	}
+}
+
+// TestALockedTableIsWaitedFor, in tries that each end: there is no way around it, and nobody is refused for it. The connection has
+// prepared nothing yet, which Postgres does only when the table can be looked at.
+func TestALockedTableIsWaitedFor(t *testing.T) {
+	t.Parallel()
+	b := impatient(t, time.Minute)
+	lanes, err := postgres.Open(t.Context(), b.pool.Config().ConnString(), postgres.Options{
+		MaxConnections: 1, PlanOnce: true, LockTimeout: b.limit.Lock,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.batcher.pool = lanes
+	t.Cleanup(lanes.Close)
+	tries := make(chan error)
+	b.observe = func(_ int, _ time.Duration, err error) {
+		select {
+		case tries <- err:
+		case <-t.Context().Done():
+		}
+	}
+	free := b.locked(t, `LOCK TABLE slots IN ACCESS EXCLUSIVE MODE`)
+	var waiting sync.WaitGroup
+	waiting.Go(func() {
+		if got, _, err := b.confirm(t.Context(), heldBy(uuid.New(), 1)); err != nil || got.Status != Active {
+			t.Errorf("%v, %v", got.Status, err)
+		}
+	})
+	for range 2 {
+		if err := <-tries; !postgres.IsLockTimeout(err) {
+			t.Fatalf("a try ended with %v", err)
+		}
+	}
+	free()
+	for err := range tries {
+		if err == nil {
+			break
+		}
+		if !postgres.IsLockTimeout(err) {
+			t.Fatalf("a try ended with %v", err)
+		}
+	}
+	waiting.Wait()
+	b.consistent(t)
 }
