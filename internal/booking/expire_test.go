@@ -99,7 +99,9 @@ func (d deafRedis) Push(context.Context, string, []slot.Copy, map[int64][]slot.D
 func TestWhoCancelsIsToldInTimeToo(t *testing.T) {
 	t.Parallel()
 	deaf := deafRedis{answers: make(chan struct{})}
+	answer := sync.OnceFunc(func() { close(deaf.answers) })
 	b := brief(t, deaf)
+	defer answer() // before the lane is closed, which waits for it, also where the test fails
 	booked := b.mustConfirm(t, b.held(t, 1))
 	if _, err := b.cancel(t.Context(), booked, booked.Person); fault.CodeOf(err) != fault.CodeOutcomeUnknown {
 		t.Errorf("told %v", err)
@@ -107,7 +109,7 @@ func TestWhoCancelsIsToldInTimeToo(t *testing.T) {
 	if n := count(t, b.pool, `SELECT count(*) FROM bookings WHERE status = 'cancelled'`); n != 1 {
 		t.Errorf("%d cancelled", n)
 	}
-	close(deaf.answers)
+	answer()
 	if err := b.close(t.Context()); err != nil {
 		t.Fatal(err)
 	}

@@ -152,9 +152,9 @@ func TestALockedSlotDoesNotHideWhatWasDecided(t *testing.T) {
 	}
 }
 
-// TestALockedTableIsWaitedFor, in tries that each end: there is no way around it, and nobody is refused for it. The connection has
-// prepared nothing yet, which Postgres does only when the table can be looked at.
-func TestALockedTableIsWaitedFor(t *testing.T) {
+// TestSlotsThatNobodyCanLookAtAreWaitedFor, in tries that each end: there is no way around the whole table, and nobody is refused for
+// it. The connection has prepared nothing yet, which Postgres does only when the table can be looked at.
+func TestSlotsThatNobodyCanLookAtAreWaitedFor(t *testing.T) {
 	t.Parallel()
 	b := impatient(t, time.Minute)
 	lanes, err := postgres.Open(t.Context(), b.pool.Config().ConnString(), postgres.Options{
@@ -173,26 +173,40 @@ func TestALockedTableIsWaitedFor(t *testing.T) {
 		}
 	}
 	free := b.locked(t, `LOCK TABLE slots IN ACCESS EXCLUSIVE MODE`)
-	var waiting sync.WaitGroup
-	waiting.Go(func() {
-		if got, _, err := b.confirm(t.Context(), heldBy(uuid.New(), 1)); err != nil || got.Status != Active {
-			t.Errorf("%v, %v", got.Status, err)
+	answered := make(chan error, 1)
+	h := heldBy(uuid.New(), 1)
+	go func() {
+		_, _, err := b.confirm(t.Context(), h)
+		answered <- err
+	}()
+	try := func() error {
+		t.Helper()
+		select {
+		case err := <-tries:
+			return err
+		case err := <-answered:
+			t.Fatalf("answered before the table was free: %v", err)
+		case <-time.After(20 * time.Second):
+			t.Fatal("a try doesn't end")
 		}
-	})
+		return nil
+	}
 	for range 2 {
-		if err := <-tries; !postgres.IsLockTimeout(err) {
+		if err := try(); !postgres.IsLockTimeout(err) {
 			t.Fatalf("a try ended with %v", err)
 		}
 	}
 	free()
-	for err := range tries {
-		if err == nil {
-			break
-		}
+	for err := try(); err != nil; err = try() {
 		if !postgres.IsLockTimeout(err) {
 			t.Fatalf("a try ended with %v", err)
 		}
 	}
-	waiting.Wait()
+	if err := <-answered; err != nil {
+		t.Fatal(err)
+	}
+	if got := count(t, b.pool, `SELECT count(*) FROM bookings WHERE hold_id = $1 AND status = 'active'`, h.ID); got != 1 {
+		t.Errorf("%d bookings of the hold", got)
+	}
 	b.consistent(t)
 }
