@@ -325,17 +325,15 @@ func (b *imports) settle(ctx context.Context) error {
 
 // account says what was used while something ran; with a name, and where profiles are wanted, it has one written.
 func (b *imports) account(ctx context.Context, name string, run func() error) (took rig.Accounts, err error) {
+	profile := ""
 	if b.Profile != "" && name != "" {
-		path := filepath.Join(b.Profile, strings.NewReplacer(", ", "-", " ", "-").Replace(name)+".pprof")
-		if _, err := b.server.Ask(ctx, startProfile+path); err != nil {
-			return took, err
-		}
-		defer func() {
-			_, stopErr := b.server.Ask(context.WithoutCancel(ctx), stopProfile)
-			err = errors.Join(err, stopErr)
-		}()
+		profile = filepath.Join(b.Profile, strings.NewReplacer(", ", "-", " ", "-").Replace(name)+".pprof")
 	}
-	return b.meter.During(b.rig, b.server, nil, run)
+	err = profiled(ctx, b.server, profile, func() (err error) {
+		took, err = b.meter.During(b.rig, b.server, nil, run)
+		return err
+	})
+	return took, err
 }
 
 // copied is what COPY alone writes, as much of it as what it is compared with.

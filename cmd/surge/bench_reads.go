@@ -409,27 +409,18 @@ func (b *reads) run(ctx context.Context, p readsPart, round int) error {
 // account runs what is measured and adds to the part what was done and what the processes used.
 func (b *reads) account(
 	ctx context.Context, w *world, server *rig.Process, profile string, into *readsResult, run func() (load.Result, error),
-) (err error) {
-	if profile != "" {
-		if _, err := server.Ask(ctx, startProfile+profile); err != nil {
+) error {
+	return profiled(ctx, server, profile, func() error {
+		var result load.Result
+		used, err := b.meter.During(w.rig, server, w.writer, func() (err error) {
+			result, err = run()
 			return err
-		}
-	}
-	var result load.Result
-	used, err := b.meter.During(w.rig, server, w.writer, func() (err error) {
-		result, err = run()
+		})
+		into.accounts = into.accounts.Plus(used)
+		into.reads += result.Done
+		into.elapsed += result.Elapsed
 		return err
 	})
-	if err != nil {
-		return err
-	}
-	into.accounts = into.accounts.Plus(used)
-	into.reads += result.Done
-	into.elapsed += result.Elapsed
-	if profile != "" {
-		_, err = server.Ask(ctx, stopProfile)
-	}
-	return err
 }
 
 // storeQueries is what the stores were asked in two windows of the same length.

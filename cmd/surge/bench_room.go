@@ -351,29 +351,22 @@ func (b *room) acquaint(ctx context.Context) error {
 // account runs what is measured and adds to the part what was done and what the processes used.
 func (b *room) account(
 	ctx context.Context, server *rig.Process, name string, round int, into *roomResult, run func() (load.Result, error),
-) (err error) {
-	profiled := b.Profile != "" && server == b.server
-	if profiled {
-		if _, err := server.Ask(ctx, startProfile+filepath.Join(b.Profile, fmt.Sprintf("%s-%d.pprof", name, round+1))); err != nil {
-			return err
-		}
+) error {
+	profile := ""
+	if b.Profile != "" && server == b.server {
+		profile = filepath.Join(b.Profile, fmt.Sprintf("%s-%d.pprof", name, round+1))
 	}
-	var result load.Result
-	used, err := b.meter.During(b.rig, server, nil, func() (err error) {
-		if result, err = run(); errors.Is(err, errNobodyLeft) {
-			return nil
-		}
+	return profiled(ctx, server, profile, func() error {
+		var result load.Result
+		used, err := b.meter.During(b.rig, server, nil, func() (err error) {
+			if result, err = run(); errors.Is(err, errNobodyLeft) {
+				return nil
+			}
+			return err
+		})
+		into.accounts = into.accounts.Plus(used)
+		into.done += result.Done
+		into.elapsed += result.Elapsed
 		return err
 	})
-	if err != nil {
-		return err
-	}
-	into.accounts = into.accounts.Plus(used)
-	into.done += result.Done
-	into.elapsed += result.Elapsed
-	if profiled {
-		_, err = server.Ask(ctx, stopProfile)
-		return err
-	}
-	return nil
 }

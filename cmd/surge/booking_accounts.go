@@ -101,24 +101,16 @@ func (b *bench) account(
 	if err != nil {
 		return err
 	}
-	if profile != "" {
-		if _, err := server.Ask(ctx, startProfile+profile); err != nil {
-			return err
-		}
-	}
 	var result load.Result
-	used, err := b.meter.During(b.rig, server, nil, func() (err error) {
-		result, err = run()
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	p.accounts = p.accounts.Plus(used)
-	if profile != "" {
-		if _, err := server.Ask(ctx, stopProfile); err != nil {
+	if err := profiled(ctx, server, profile, func() error {
+		used, err := b.meter.During(b.rig, server, nil, func() (err error) {
+			result, err = run()
 			return err
-		}
+		})
+		p.accounts = p.accounts.Plus(used)
+		return err
+	}); err != nil {
+		return err
 	}
 	after, err := b.books(ctx)
 	if err != nil {

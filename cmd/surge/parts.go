@@ -48,6 +48,21 @@ const (
 	giveBack     = "give-back"    // collects garbage and gives memory back that isn't in use
 )
 
+// profiled has a server write a CPU profile of itself to path while run runs; without a path, run just runs.
+func profiled(ctx context.Context, server *rig.Process, path string, run func() error) (err error) {
+	if path == "" {
+		return run()
+	}
+	if _, err := server.Ask(ctx, startProfile+path); err != nil {
+		return err
+	}
+	defer func() {
+		_, stopErr := server.Ask(context.WithoutCancel(ctx), stopProfile)
+		err = errors.Join(err, stopErr)
+	}()
+	return run()
+}
+
 // loopback listens where only this machine can ask.
 func loopback(ctx context.Context) (net.Listener, error) {
 	l, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")

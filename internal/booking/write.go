@@ -232,7 +232,7 @@ func write(
 		return flushed{}, err
 	}
 	crash.Point(crash.Committed)
-	return outcome(l, p, sure.units, moves, others), nil
+	return outcome(l, p, append(others, moves...), sure.units), nil // others has room for all
 }
 
 // insert sends a batch and then inserts rows. Again, it skips those that are refused once more: another instance books the person
@@ -267,22 +267,16 @@ func insert(
 
 // outcome is what a flush did, once it is durable: what was found, with what was written. Nothing of it is read again:
 // the rows that were found can't change under the locks of their slots.
-func outcome(l locked, p plan, units map[int64]int32, made ...rows) flushed {
-	n := 0
-	for _, rs := range made {
-		n += len(rs)
-	}
+func outcome(l locked, p plan, made rows, units map[int64]int32) flushed {
 	f := flushed{
-		outcomes: make(map[uuid.UUID]Booking, len(l.decided)+n), fresh: make(map[uuid.UUID]bool, n), ended: l.ending,
+		outcomes: make(map[uuid.UUID]Booking, len(l.decided)+len(made)), fresh: make(map[uuid.UUID]bool, len(made)), ended: l.ending,
 		copies: make([]slot.Copy, 0, len(l.slots)),
 	}
 	maps.Copy(f.outcomes, l.decided)
-	for _, rs := range made {
-		for _, r := range rs {
-			f.outcomes[r.hold] = r.Booking
-			if r.Status == Active {
-				f.fresh[r.hold] = true
-			}
+	for _, r := range made {
+		f.outcomes[r.hold] = r.Booking
+		if r.Status == Active {
+			f.fresh[r.hold] = true
 		}
 	}
 	for id := range p.cancels {

@@ -89,21 +89,20 @@ func (p *placer) run() {
 			return
 		}
 		p.send(group)
-		breath := placerBreath
-		if len(group) >= placerRush {
-			breath = placerDeepBreath
-		}
-		p.breathe(breath)
+		p.breathe(len(group))
 	}
 }
 
-// breathe lets a few who wait be joined by more.
-func (p *placer) breathe(long time.Duration) {
+// breathe lets a few who wait be joined by more, after a pipeline that carried so many.
+func (p *placer) breathe(carried int) {
 	p.mu.Lock()
 	few := 0 < len(p.waiting) && len(p.waiting) < placerCall
 	p.mu.Unlock()
-	if few {
-		time.Sleep(long)
+	switch {
+	case few && carried < placerRush:
+		time.Sleep(placerBreath)
+	case few:
+		time.Sleep(placerDeepBreath)
 	}
 }
 

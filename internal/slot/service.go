@@ -69,9 +69,9 @@ func NewService(
 	limits Limits, log *slog.Logger,
 ) (*Service, error) {
 	s := &Service{
-		mostChanged: mostChanged,
-		pool:        pool, redis: client, campaigns: campaigns, clock: clk, tokens: tokens, limits: limits, log: log,
+		pool: pool, redis: client, campaigns: campaigns, clock: clk, tokens: tokens, limits: limits, log: log,
 		audit: audit.NewLog(pool, clk, log, nil), placer: newPlacer(client, limits.Queue), started: clk.Real(),
+		mostChanged: mostChanged,
 	}
 	s.shelves.Store(&map[string]*shelf{})
 	var err error
