@@ -22,7 +22,7 @@ import (
 
 // batcher gathers confirms into flushes. A request goes into the lane of its slot; a lane has one flush in flight, and
 // while it runs, requests gather for the next. There is no linger timer: at low load a flush is one row, and the load
-// itself makes the batches.
+// itself makes the batches. Only in a rush the next one waits a breath for more.
 type batcher struct {
 	pool  *pgxpool.Pool
 	slots holds
@@ -164,6 +164,7 @@ func (b *batcher) run(l *lane) {
 		again := b.flush(l, group)
 		l.learn(b.clock.Real().Sub(began))
 		if len(again) == 0 {
+			l.breathe(len(group), b.limit.Rows)
 			continue
 		}
 		l.mu.Lock()

@@ -86,6 +86,27 @@ func (l *lane) take(most int) []*waiter {
 	return group
 }
 
+// A flush costs Postgres as much as dozens of bookings, whatever it carries. So in a rush, which a flush that carried flushRush of
+// them tells of, the next one waits flushBreath for more, unless it is nearly full already: what a citizen waits longer is little of
+// what they wait anyway. At low load nobody waits for anybody.
+const (
+	flushBreath = 4 * time.Millisecond
+	flushRush   = 48
+)
+
+// breathe lets those who wait be joined by more, after a flush that carried so many of the most that one may.
+func (l *lane) breathe(carried, most int) {
+	if carried < flushRush {
+		return
+	}
+	l.mu.Lock()
+	few := 4*len(l.waiting) < 3*most
+	l.mu.Unlock()
+	if few {
+		time.Sleep(flushBreath)
+	}
+}
+
 // lookFor is for how many flushes a lane goes on looking for what was decided before, once it met some: who asks again isn't
 // alone, and a flush that meets one of them without looking is done twice.
 const lookFor = 256
