@@ -13,7 +13,7 @@ import (
 
 func conns(t *testing.T, base string, n int) []*Conn {
 	t.Helper()
-	c, err := Dial(base, n, []Client{Standard, Lean}[n%2])
+	c, err := Dial(base, n, []Client{Standard, Whole, Lean}[n%3])
 	if err != nil {
 		t.Fatal(err)
 	}
