@@ -23,8 +23,8 @@ import (
 type benchBooking struct {
 	Duration    time.Duration `default:"10s" help:"How long each part is measured, in all its turns. A warm-up before each, of a quarter of it and at most two seconds, isn't counted."`
 	Rounds      int           `default:"0" help:"How many turns the parts take; 0 is one for every two seconds, and two at least. Ratios are of the sums over all turns, so that a machine that changes its pace treats all alike."`
-	Connections int           `default:"512" help:"Clients at the same time, each with a connection that is kept alive. Fewer leave a group commit little to group."`
-	Client      load.Client   `default:"standard" enum:"standard,whole,lean" help:"What the generator sends with: Go's own client, as a gateway would (standard: head and body of a request in a packet each), the same with both in one (whole), or as little as can be done for a request (lean). The same for all parts; the cheaper it is, the more of the machine an empty server has to be compared with."`
+	Connections int           `default:"768" help:"Clients at the same time, each with a connection that is kept alive. Fewer leave a group commit little to group; more than an instance lets in (JARI_REQUESTS_INSIDE) are refused."`
+	Client      load.Client   `default:"whole" enum:"standard,whole,lean" help:"What the generator sends with: Go's own client, with the head and the body of a request in one packet, as nearly everybody sends them (whole), or in a packet each, as a gateway that passes on what it reads (standard), or as little as can be done for a request (lean). The same for all parts; the cheaper it is, the more of the machine an empty server has to be compared with."`
 	Naive       int           `default:"8" help:"Connections to Postgres of the naive server. Eight is where it does best on two processors: with more, its transactions stand in each other's way at the hot slot."`
 	Messages    bool          `help:"Let the measured server write the messages to citizens too. Without it, that is another instance's work."`
 	JSON        bool          `name:"json" help:"Print one JSON object instead of the table."`

@@ -21,7 +21,7 @@ type benchReads struct {
 	Duration    time.Duration `default:"10s" help:"How long each part is measured, in all its turns. A warm-up before each, of a quarter of it and at most two seconds, isn't counted."`
 	Rounds      int           `default:"0" help:"How many turns the parts take; 0 is one for every half second, and two at least. Ratios are of the sums over all turns, so that a machine that changes its pace treats all alike."`
 	Connections int           `default:"64" help:"Clients at the same time, each with a connection that is kept alive."`
-	Client      load.Client   `default:"standard" enum:"standard,whole,lean" help:"What the generator sends with: Go's own client, as a gateway would (standard: head and body of a request in a packet each), the same with both in one (whole), or as little as can be done for a request (lean). The same for all parts."`
+	Client      load.Client   `default:"standard" enum:"standard,lean" help:"What the generator sends with: Go's own client, as a gateway would (standard), or as little as can be done for a request (lean). The same for all parts."`
 	Writes      int           `default:"2000" help:"Slots that change a second while documents are read, as by that many bookings."`
 	Few         rig.Crowd     `default:"1000" help:"Slots of the small campaign."`
 	Many        rig.Crowd     `default:"1000000" help:"Slots of the large one."`

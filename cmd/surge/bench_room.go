@@ -23,7 +23,7 @@ type benchRoom struct {
 	Duration    time.Duration `default:"10s" help:"How long each part is measured, in all its turns. A warm-up before each, of a quarter of it and at most two seconds, isn't counted."`
 	Rounds      int           `default:"0" help:"How many turns the parts take; 0 is one for every half second, and two at least. Ratios are of the sums over all turns, so that a machine that changes its pace treats all alike."`
 	Connections int           `default:"256" help:"Clients at the same time, each with a connection that is kept alive. Fewer leave a transaction little to gather."`
-	Client      load.Client   `default:"standard" enum:"standard,whole,lean" help:"What the generator sends with, as in bench booking. The same for all parts."`
+	Client      load.Client   `default:"standard" enum:"standard,lean" help:"What the generator sends with, as in bench booking. The same for all parts."`
 	Counts      []int64       `default:"10000,1000000,10000000" help:"How many people wait when memory and the edge are looked at, ascending. The rows of most of them are written by SQL; tickets are taken among them."`
 	Edge        string        `default:"deploy/nginx" type:"existingdir" help:"Folder with the edge's configuration."`
 	Sent        float64       `default:"3000" help:"Requests a second that are sent through the edge at most. Of more waiters a sample is played."`

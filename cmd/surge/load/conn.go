@@ -24,11 +24,10 @@ type Header struct{ Name, Value string }
 type Client string
 
 const (
-	// Standard is Go's own client, passing on a body that it doesn't hold whole, as a gateway does: the body goes in a packet of its
-	// own, after that of the head.
+	// Standard is Go's own client, given a body of which it doesn't know that it is in memory, as a gateway has one: the body goes in a
+	// packet of its own, after that of the head, and whoever reads both acknowledges them at once.
 	Standard Client = "standard"
-	// Whole is Go's own client with a body that it holds, as a service has one: head and body go in one packet, which costs both
-	// sides less.
+	// Whole is Go's own client with a body in memory: head and body go in one packet, as nearly everybody sends so little.
 	Whole Client = "whole"
 	// Lean does as little as can be done for a request.
 	Lean Client = "lean"
