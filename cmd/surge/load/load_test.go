@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"sync/atomic"
@@ -188,6 +189,42 @@ func TestARequestHasNothingOfTheOneBefore(t *testing.T) {
 			if _, answer, err := c.Send(http.MethodGet, "/", headers, nil); err != nil || string(answer) != want {
 				t.Errorf("client %d sent %q, want %q, %v", n, answer, want, err)
 			}
+		}
+	}
+}
+
+// countedConn counts what is written at once.
+type countedConn struct {
+	net.Conn
+	writes *atomic.Int64
+}
+
+func (c countedConn) Write(b []byte) (int, error) {
+	c.writes.Add(1)
+	return c.Conn.Write(b)
+}
+
+func TestAWholeRequestGoesInOnePacket(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	t.Cleanup(server.Close)
+	for kind, want := range map[Client]int64{Whole: 1, Standard: 2} {
+		c, err := Dial(server.URL, 1, kind)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { Close(c) })
+		var writes atomic.Int64
+		transport, _ := c[0].standard.Transport.(*http.Transport)
+		transport.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+			conn, err := new(net.Dialer).DialContext(ctx, network, address)
+			return countedConn{conn, &writes}, err
+		}
+		if status, _, err := c[0].Send(http.MethodPut, "/", nil, []byte(`{"slot_id":"1"}`)); err != nil || status != http.StatusOK {
+			t.Fatal(status, err)
+		}
+		if got := writes.Load(); got != want {
+			t.Errorf("%s: %d writes, want %d", kind, got, want)
 		}
 	}
 }
